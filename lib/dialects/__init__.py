@@ -1,0 +1,1 @@
+"""Where a framework's optimizer is not the paper's: only the rules that differ, one file a framework."""

@@ -1,0 +1,71 @@
+"""Exercises that tell right from wrong, and why. One file a chapter, named like it, holds the chapter's answers.
+
+In such a file:
+
+    check = Exercises()
+
+    @check.exercise(1)
+    def largest_rate(answer):
+        if answer == 1.0:
+            raise Wrong("1/L is the rate that is best for one curvature; how far can you go before the walk grows?")
+        near(answer, 2.0)
+        return "At 2/L each step lands exactly as far on the other side."
+
+In the chapter: ``check(1, answer)``, with ``...`` for an answer that is still to come.
+"""
+
+from collections.abc import Callable
+
+import numpy as np
+
+
+class Wrong(Exception):
+    """The answer is not right; the message says why and what to look at."""
+
+
+class Exercises:
+    """The exercises of one chapter: ``check(number, answer)`` prints a verdict."""
+
+    def __init__(self):
+        self._judges: dict[int, Callable] = {}
+
+    def exercise(self, number: int) -> Callable:
+        """Mark a function of the answer as the judge of exercise ``number``: it raises `Wrong`, or returns why the
+        answer is right."""
+
+        def mark(judge):
+            self._judges[number] = judge
+            return judge
+
+        return mark
+
+    def __call__(self, number: int, answer) -> None:
+        """Print whether ``answer`` (a number, array or function, as the exercise asks) solves exercise ``number``.
+
+        Raises:
+            KeyError: there is no such exercise.
+        """
+        if number not in self._judges:
+            raise KeyError(f"there is no exercise {number}; this chapter has {sorted(self._judges)}.")
+        if answer is ...:
+            print(f"Exercise {number}: replace the dots with your answer and run the cell again.")
+            return
+        try:
+            print(f"Exercise {number}: right. {self._judges[number](answer)}")
+        except Wrong as wrong:
+            print(f"Exercise {number}: not yet. {wrong}")
+        except Exception as error:  # the reader's own function failed: say so instead of a traceback into this file
+            print(f"Exercise {number}: your answer raised {type(error).__name__}: {error}")
+
+
+def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
+    """Raise `Wrong` unless ``answer`` equals ``expected`` in shape and, within ``tolerance`` of its size, in value."""
+    try:
+        given = np.asarray(answer, dtype=float)
+    except (TypeError, ValueError):
+        raise Wrong(f"A number or an array was expected, not {answer!r}. {hint}".strip()) from None
+    expected = np.asarray(expected, dtype=float)
+    if given.shape != expected.shape:
+        raise Wrong(f"The answer has shape {given.shape}, expected {expected.shape}. {hint}".strip())
+    if not np.all(np.abs(given - expected) <= tolerance * np.maximum(1, np.abs(expected))):
+        raise Wrong((hint or f"{answer!r} is not the value asked for.").strip())

@@ -1,0 +1,78 @@
+"""The book's one plotting style: one colour an optimizer, direct labels, figures that survive a dark page.
+
+Figures are SVG with a transparent ground and stored without a date, so that a rerun gives the same file. On a dark page
+the book's style sheet inverts their lightness and keeps their hues; ``tests/test_figures.py`` measures the contrast of
+every colour on both grounds.
+"""
+
+import matplotlib.pyplot as plt
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib_inline.backend_inline import set_matplotlib_formats
+
+from lib.landscapes import Landscape
+
+# One colour an optimizer, told apart by readers with colour-blindness (after Tol 2021, the "muted" and "dark" schemes).
+COLORS = {
+    "gradient_descent": "#4d4d4d",
+    "momentum": "#0077bb",
+    "nesterov": "#332288",
+    "adagrad": "#117733",
+    "rmsprop": "#b8560a",
+    "adadelta": "#882255",
+    "adam": "#cc3311",
+}
+MINIMUM = "#117733"
+
+
+def use_book_style() -> None:
+    """Set Matplotlib up for a chapter; call it in the chapter's first cell."""
+    set_matplotlib_formats("svg", metadata={"Date": None})
+    plt.rcParams.update(
+        {
+            "svg.hashsalt": "step size",
+            "svg.fonttype": "path",
+            "figure.figsize": (7, 4),
+            "figure.facecolor": "none",
+            "figure.constrained_layout.use": True,
+            "axes.facecolor": "none",
+            "axes.spines.top": False,
+            "axes.spines.right": False,
+            "axes.titlelocation": "left",
+            "axes.titlesize": "medium",
+            "axes.prop_cycle": plt.cycler(color=list(COLORS.values())),
+            "axes.grid": False,
+            "lines.linewidth": 1.8,
+            "legend.frameon": False,
+            "font.size": 11,
+        }
+    )
+
+
+def contours(ax: Axes, landscape: Landscape, levels: int = 14) -> None:
+    """Draw ``landscape`` as contour lines in its window, evenly spaced in the logarithm of its height above the lowest
+    point drawn, with a star on each minimum."""
+    (x0, x1), (y0, y1) = landscape.window
+    x, y = np.meshgrid(np.linspace(x0, x1, 241), np.linspace(y0, y1, 241))
+    height = landscape.value(x, y)
+    height = height - height.min()
+    lines = np.geomspace(np.quantile(height, 0.01) + 1e-9, height.max(), levels)
+    ax.contour(x, y, height, levels=lines, colors="#8c8c8c", linewidths=0.7)
+    for minimum in landscape.minima:
+        ax.plot(*minimum, "*", color=MINIMUM, markersize=11, zorder=4)
+    ax.set(xlim=(x0, x1), ylim=(y0, y1), xlabel="$x$", ylabel="$y$")
+
+
+def walk(ax: Axes, path: np.ndarray, color: str, label: str = "") -> None:
+    """Draw a path of shape (steps + 1, 2) with a dot a step, an open circle at its start, and ``label`` at its end."""
+    ax.plot(path[:, 0], path[:, 1], "o-", color=color, markersize=2.6, linewidth=1.2, zorder=3)
+    ax.plot(*path[0], "o", color=color, markerfacecolor="none", markersize=8, zorder=3)
+    if label:
+        ax.annotate(label, path[-1], xytext=(5, 5), textcoords="offset points", color=color)
+
+
+def label_line(ax: Axes, label: str, color: str, index: int = -1, line: int = -1) -> None:
+    """Write ``label`` beside point ``index`` of line number ``line`` of ``ax``: a direct label in place of a legend."""
+    x, y = ax.lines[line].get_data()
+    ax.annotate(label, (x[index], y[index]), xytext=(5, 0), textcoords="offset points", color=color, va="center",
+                annotation_clip=False)  # fmt: skip

@@ -1,0 +1,23 @@
+"""Momentum: a velocity that gathers the gradients' common direction, and Nesterov's look ahead along it."""
+
+from lib.optimizers.rule import rule
+
+
+@rule
+def momentum(x, g, v, *, lr=0.01, momentum=0.9):
+    """Classical momentum, the learning rate inside the velocity ``v``.
+
+    Source: Polyak 1964 (the heavy ball); in this form Sutskever et al. 2013, equations 1 and 2.
+    """
+    v = momentum * v - lr * g
+    return x + v, v
+
+
+@rule
+def nesterov(x, g, v, *, lr=0.01, momentum=0.9):
+    """Nesterov's momentum, where ``x`` is the look-ahead point at which the gradient is taken.
+
+    Source: Nesterov 1983; in this form Bengio et al. 2013, arXiv 1212.0901, equation 7, with a constant momentum.
+    """
+    v = momentum * v - lr * g
+    return x + momentum * v - lr * g, v
