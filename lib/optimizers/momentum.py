@@ -20,4 +20,4 @@ def nesterov(x, g, v, *, lr=0.01, momentum=0.9):
     Source: Nesterov 1983; in this form Bengio et al. 2013, arXiv 1212.0901, equation 7, with a constant momentum.
     """
     v = momentum * v - lr * g
-    return x + momentum * v - lr * g, v
+    return x + (momentum * v - lr * g), v
