@@ -1,0 +1,132 @@
+"""The judges of the chapter on gradient descent: the right answer passes, each typical mistake is named."""
+
+import numpy as np
+import pytest
+
+from lib.exercises.gradient_descent import check
+
+
+def verdict(capsys, number, answer) -> str:
+    check(number, answer)
+    return capsys.readouterr().out.strip()
+
+
+def path_of(gradient, x, lr, steps, sign=-1):
+    path = [x]
+    for _ in range(steps):
+        path.append(path[-1] + sign * lr * gradient(path[-1]))
+    return np.array(path)
+
+
+def in_place(gradient, x, lr, steps):
+    path = [x.copy()]
+    for _ in range(steps):
+        x -= lr * gradient(x)
+        path.append(x.copy())
+    return np.array(path)
+
+
+def stored_many_times(gradient, x, lr, steps):
+    x, path = x.copy(), []
+    for _ in range(steps + 1):
+        path.append(x)
+        x -= lr * gradient(x)
+    return np.array(path)
+
+
+def half_rate_later(gradient, x, lr, steps):
+    path = path_of(gradient, x, lr, steps)
+    return np.vstack([path[:3], path_of(gradient, path[2], lr / 2, steps - 2)[1:]])
+
+
+RIGHT = [
+    (1, (0.9, -0.7)),
+    (1, np.array([0.9, -0.7])),
+    (2, 1 / 3),
+    (2, 0.3333),
+    (3, path_of),
+    (3, lambda *args: path_of(*args).tolist()),
+    (4, (2 / 7, 5 / 7)),
+    (4, [0.2857, 0.7143]),
+    (5, 691),
+    (5, np.int64(691)),
+    (6, lambda w, x, y: np.mean((w * x - y) * x)),
+    (7, (1, 0.01)),
+    (7, (0.01, 1)),
+]
+
+WRONG = [
+    (1, (1.1, -1.3), "climbed"),
+    (1, (1, -3), "gradient itself"),
+    (1, (-0.1, 0.3), "step alone"),
+    (1, (0, 2), "rate is 0.1"),
+    (1, (0.8, -0.6), "xy"),
+    (1, (1 - 0.1 / 10**0.5, -1 + 0.3 / 10**0.5), "length counts"),
+    (1, (0, 0), "partial derivatives"),
+    (1, 0.9, "partial derivatives"),
+    (2, 1 / 6, "twice as far"),
+    (2, 2, "2/lambda_min"),
+    (2, 1, "1/lambda_min"),
+    (2, 2 / 7, "best rate"),
+    (2, 0.4, "entry of the matrix"),
+    (2, 6, "2 divided by it"),
+    (2, 0.34, "their product"),
+    (2, "a third", "A number"),
+    (3, 5, "function itself"),
+    (3, lambda gradient, x, lr, steps: None, "returned None"),
+    (3, in_place, "caller's array"),
+    (3, lambda *args: path_of(*args)[-1], "Only one point"),
+    (3, lambda *args: path_of(*args)[1:], "21 points"),
+    (3, lambda *args: path_of(*args).T, "shape (2, 21)"),
+    (3, stored_many_times, "stored many times"),
+    (3, lambda *args: path_of(*args, sign=1), "uphill"),
+    (3, lambda gradient, x, lr, steps: path_of(lambda _: gradient(x), x, lr, steps), "anew at each point"),
+    (3, half_rate_later, "Point 3"),
+    (4, 2 / 7, "Two numbers"),
+    (4, (1 / 6, 5 / 6), "go further"),
+    (4, (1 / 3, 1), "no longer converges"),
+    (4, (1 / 7, 6 / 7), "factor 2"),
+    (4, (0.3, 0.8), "lambda_max)"),
+    (4, (2 / 7, 5 / 6), "belongs to the rate"),
+    (4, (2 / 7, -5 / 7), "absolute value"),
+    (4, (2 / 7, 2 / 7), "what it leaves"),
+    (4, (2 / 7, 0.5), "same for both"),
+    (5, 690, "round up"),
+    (5, np.log(1e-6) / np.log(99 / 101), "whole"),
+    (5, 1375, "1/lambda_max"),
+    (5, 346, "the error a thousand"),
+    (5, 345, "the error a thousand"),
+    (5, 300, "base 10"),
+    (5, 692, "(99/101)**t"),
+    (6, 2, "function itself"),
+    (6, lambda w, x, y: np.mean((y - w * x) * x), "uphill"),
+    (6, lambda w, x, y: 2 * np.mean((w * x - y) * x), "Twice"),
+    (6, lambda w, x, y: np.sum((w * x - y) * x), "mean"),
+    (6, lambda w, x, y: np.mean(w * x - y), "central difference"),
+    (7, 0.02, "Two numbers"),
+    (7, (0.0198, 0.0198), "may exceed it"),
+    (7, (1, 1), "y has not"),
+    (7, (0.01, 0.03), "x has not"),
+    (7, (0.5, 0.03), "x and y has not"),
+]
+
+
+@pytest.mark.parametrize(("number", "answer"), RIGHT)
+def test_a_right_answer_passes(capsys, number, answer):
+    assert verdict(capsys, number, answer).startswith(f"Exercise {number}: right.")
+
+
+@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
+def test_a_mistake_is_named(capsys, number, answer, hint):
+    message = verdict(capsys, number, answer)
+    assert message.startswith(f"Exercise {number}: not yet.")
+    assert hint in message
+
+
+def test_an_answer_that_raises_is_reported(capsys):
+    assert "raised TypeError" in verdict(capsys, 3, lambda x: x)
+
+
+@pytest.mark.parametrize("number", range(1, 8))
+def test_every_exercise_starts_open(capsys, number):
+    assert "replace the dots" in verdict(capsys, number, ...)
