@@ -1,1 +1,582 @@
-// <optimizer-playground>: a start point to drag on a landscape, and the path that a rule of the book takes from there.
+// <optimizer-playground landscape="ravine" optimizer="momentum" lr="0.03">fallback</optimizer-playground>
+//
+// A landscape, a start point to drag, and at once the path that an update rule takes from there. The numbers come from
+// the book's own files, lib/optimizers/*.py and lib/landscapes.py, run by MicroPython in the reader's browser.
+//
+// Attributes, all optional: `landscape` and `optimizer` (names from lib), `lr`, `choose` (the optimizers on offer,
+// separated by spaces), `steps`, `start` ("x y"), and each hyperparameter of the optimizer under its own name.
+// Properties: `path` (an [x, y] for the start and every step), `heights` (one for each), and `ready`, a promise.
+//
+// A classic script, and lazily loaded classic scripts, because a page opened from disk may load nothing else.
+(() => {
+  "use strict";
+
+  const VENDOR = new URL("../vendor/", document.currentScript.src);
+  const SCRIPTS = ["d3-array/d3-array.min.js", "d3-contour/d3-contour.min.js", "micropython.js", "playground-lib.js"];
+
+  const TITLES = { rmsprop: "RMSProp" }; // others are their names, capitalized
+  const LABELS = {
+    lr: "learning rate η",
+    momentum: "momentum μ",
+    beta1: "memory of gradients β₁",
+    beta2: "memory of squares β₂",
+    rho: "memory of squares ρ",
+    eps: "smallest divisor ε",
+  };
+  const RATES = [1e-5, 10];
+  const STEPS = 200;
+  const ASPECT = 4 / 3; // of the map, whose two axes have one scale: a gradient stands upright on a contour line
+  const COLUMNS = 120; // points of the grid under the contour lines
+  const LEVELS = 14;
+
+  // ---- The engine: one MicroPython for all playgrounds of a page -----------------------------------------------------
+
+  let engine;
+  const startEngine = () => (engine ??= Promise.all(SCRIPTS.map(load)).then(Engine.create));
+
+  function load(path) {
+    return new Promise((resolve, reject) => {
+      const script = Object.assign(document.createElement("script"), { src: new URL(path, VENDOR), async: false });
+      script.onload = resolve;
+      script.onerror = () => reject(new Error(`The playground could not load ${path}. Build the book again: make book.`));
+      document.head.append(script);
+    });
+  }
+
+  class Engine {
+    static async create() {
+      const python = await loadMicroPython({ heapsize: 8 << 20 });
+      for (const [path, source] of Object.entries(stepSize.sources)) {
+        const folders = path.split("/").slice(0, -1);
+        folders.forEach((_, i) => {
+          const folder = "/book/" + folders.slice(0, i + 1).join("/");
+          if (!python.FS.analyzePath(folder).exists) python.FS.mkdirTree(folder);
+        });
+        python.FS.writeFile("/book/" + path, source);
+      }
+      python.runPython("import sys\nsys.path.insert(0, '/book')");
+      return new Engine(python);
+    }
+
+    constructor(python) {
+      this.python = python;
+      this.module = python.pyimport("walk");
+      this.landscapes = {};
+    }
+
+    /** What lib/landscapes.py says of a landscape, the view of it that a map shows, and its heights on a grid. */
+    landscape(name) {
+      return (this.landscapes[name] ??= this.#survey(name));
+    }
+
+    #survey(name) {
+      const it = JSON.parse(this.module.describe(name));
+      const [[x0, x1], [y0, y1]] = it.window;
+      // The view is the window, widened on one axis to the shape of the map.
+      const scale = Math.max((x1 - x0) / ASPECT, y1 - y0);
+      const around = (low, high, size) => [(low + high - size) / 2, (low + high + size) / 2];
+      it.view = [around(x0, x1, scale * ASPECT), around(y0, y1, scale)];
+      const step = (scale * ASPECT) / COLUMNS;
+      // One cell more on every side, so that the frame of the contours lies outside the map.
+      const [columns, rows] = [COLUMNS + 3, Math.round(COLUMNS / ASPECT) + 3];
+      const [x, y] = [it.view[0][0] - step, it.view[1][0] - step];
+      const heights = this.python.PyProxy.toJs(this.module.heights(name, x, step, columns, y, step, rows));
+      const lowest = Math.min(...heights);
+      const above = heights.map((height) => height - lowest);
+      // Levels evenly spaced in the logarithm of the height above the lowest point, as in lib/figures.py.
+      const [first, last] = [d3.quantile(above, 0.01) + 1e-9, d3.max(above)];
+      const levels = d3.range(LEVELS).map((i) => first * (last / first) ** (i / (LEVELS - 1)));
+      // d3 puts the first value at (0.5, 0.5); a path of it is in grid cells, which the map scales.
+      it.contours = d3.contours().size([columns, rows]).thresholds(levels)(above).map(({ coordinates }) =>
+        coordinates.flat().map((ring) => "M" + ring.map(([i, j]) => `${+i.toFixed(2)},${+j.toFixed(2)}`).join("L") + "Z").join(""));
+      it.gridToMap = (width) => `scale(${width / COLUMNS}) translate(-1.5 -1.5)`;
+      return it;
+    }
+
+    /** Flat list of x, y, height for the start and every step. */
+    walk({ landscape, rule, hyperparameters, start, steps }) {
+      const { module, state, counts_steps } = stepSize.rules[rule];
+      // A walk ends when it has left an area ten times as wide and high as the view.
+      const limits = this.landscape(landscape).view.map(([low, high]) => {
+        const [center, reach] = [(low + high) / 2, 5 * (high - low)];
+        return [center - reach, center + reach];
+      });
+      const request = { landscape, module, rule, state, counts_steps, hyperparameters, start, steps, limits };
+      return this.python.PyProxy.toJs(this.module.walk(JSON.stringify(request)));
+    }
+  }
+
+  // ---- Sliders: how each kind of number moves -----------------------------------------------------------------------
+
+  const twoDigits = (value) => Number(value.toPrecision(2));
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+
+  /** The neighbor of `value` with two significant digits, up (1) or down (-1). */
+  function neighbor(value, direction) {
+    const decade = 10 ** Math.floor(Math.log10(value) + 1e-9);
+    const unit = direction < 0 && twoDigits(value) <= twoDigits(decade) ? decade / 100 : decade / 10;
+    return twoDigits(twoDigits(value) + direction * unit);
+  }
+
+  const logarithmic = (low, high) => ({
+    low: Math.log10(low),
+    high: Math.log10(high),
+    position: Math.log10,
+    value: (position) => clamp(twoDigits(10 ** position), low, high),
+    next: (value, direction) => clamp(neighbor(value, direction), low, high),
+  });
+
+  // A memory of 0.9, 0.99, 0.999 reaches 10, 100, 1000 steps back: even spacing in the logarithm of what is forgotten.
+  const kept = (forgotten) => clamp(Number((1 - forgotten).toFixed(6)), 0, 0.9999);
+  const memory = {
+    low: 0,
+    high: 4,
+    position: (value) => -Math.log10(1 - value),
+    value: (position) => kept(twoDigits(10 ** -position)),
+    next: (value, direction) => kept(neighbor(1 - value, -direction)),
+  };
+
+  const whole = (low, high) => ({
+    low,
+    high,
+    position: (value) => value,
+    value: Math.round,
+    next: (value, direction) => clamp(value + direction, low, high),
+  });
+
+  /** The slider of a hyperparameter, or nothing where there is no sensible one. */
+  function scaleOf({ name, default: value, fraction }) {
+    if (name === "lr") return logarithmic(...RATES);
+    if (fraction) return memory;
+    return value > 0 ? logarithmic(10 ** (Math.round(Math.log10(value)) - 6), Math.max(1, value)) : undefined;
+  }
+
+  // ---- Words ---------------------------------------------------------------------------------------------------------
+
+  const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
+  const titleOf = (rule) => TITLES[rule] ?? capitalized(rule.replaceAll("_", " "));
+  const inWords = (value, digits = 2) => {
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    const text = size < 1e-3 || size >= 1e5 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+    return text.replace("-", "−").replace("e-", "e−").replace("e+", "e");
+  };
+  const place = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
+  const setting = (value) => (value > 0 && value < 1e-3 ? value.toExponential() : String(value)).replace("-", "−");
+  const powerOfTen = (exponent) =>
+    exponent >= -2 && exponent <= 3
+      ? String(Number(`1e${exponent}`))
+      : "10" + [...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
+
+  // ---- The element ---------------------------------------------------------------------------------------------------
+
+  /** A wrong attribute. */
+  class Problem extends Error {}
+
+  let elements = 0;
+
+  const SKELETON = `
+    <div class="playground-map">
+      <svg aria-hidden="true" focusable="false">
+        <g class="playground-ground"></g>
+        <g class="playground-ticks"></g>
+        <g class="playground-minima"></g>
+        <path class="playground-line"></path>
+        <path class="playground-dots"></path>
+      </svg>
+      <div class="playground-start" role="group" aria-label="Start point">
+        <input type="range" step="any" aria-label="Start, x">
+        <input type="range" step="any" aria-label="Start, y">
+        <span class="playground-hint" aria-hidden="true">drag me</span>
+      </div>
+    </div>
+    <figure class="playground-curve">
+      <figcaption>height above the minimum, step by step</figcaption>
+      <svg role="img" focusable="false">
+        <g class="playground-ticks"></g>
+        <path class="playground-line"></path>
+      </svg>
+    </figure>
+    <p class="playground-status" role="status"></p>
+    <div class="playground-controls">
+      <label class="playground-choice"><span>landscape</span><select></select></label>
+      <fieldset class="playground-rules"><legend>optimizer</legend><div></div></fieldset>
+      <div class="playground-sliders"></div>
+      <div class="playground-foot">
+        <button type="button">Reset</button>
+        <small></small>
+      </div>
+    </div>`;
+
+  const svg = (tag, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+
+  class OptimizerPlayground extends HTMLElement {
+    static observedAttributes = ["landscape", "optimizer", "lr", "choose", "steps", "start"];
+
+    path = [];
+    heights = [];
+    ready = Promise.resolve();
+
+    #engine;
+    #initial; // the settings that the attributes ask for
+    #now; // the settings of the moment
+    #frame = 0;
+    #quiet = 0;
+    #number = ++elements;
+    #size = new ResizeObserver(() => this.#engine && this.#draw());
+
+    connectedCallback() {
+      this.ready = this.#open();
+    }
+
+    disconnectedCallback() {
+      this.#size.disconnect();
+    }
+
+    attributeChangedCallback() {
+      if (this.#engine) this.ready = this.#open();
+    }
+
+    async #open() {
+      try {
+        this.#engine = await startEngine();
+        this.#initial = this.#read();
+        this.#build();
+        this.#reset();
+      } catch (error) {
+        const message = document.createElement("p");
+        message.className = "playground-problem";
+        message.setAttribute("role", "alert");
+        message.textContent = error.message;
+        this.replaceChildren(message);
+        if (!(error instanceof Problem)) throw error;
+      }
+    }
+
+    /** The attributes as settings. */
+    #read() {
+      const wrong = (name, should) => {
+        throw new Problem(`<optimizer-playground> has ${name}="${this.getAttribute(name)}"; ${should}`);
+      };
+      const rules = Object.keys(stepSize.rules);
+      const oneOf = (name, names) => {
+        const value = this.getAttribute(name) ?? names[0];
+        return names.includes(value) ? value : wrong(name, `write one of ${names.join(", ")}.`);
+      };
+      const number = (name, missing, holds, range) => {
+        if (!this.hasAttribute(name)) return missing;
+        const text = this.getAttribute(name).trim();
+        return text && holds(Number(text)) ? Number(text) : wrong(name, `write ${range}, for example ${name}="${missing}".`);
+      };
+      const landscape = oneOf("landscape", stepSize.landscapes);
+      const rule = oneOf("optimizer", rules);
+      const asked = (this.getAttribute("choose") ?? rules.join(" ")).split(/\s+/).filter(Boolean);
+      if (asked.some((name) => !rules.includes(name))) wrong("choose", `write names among ${rules.join(" ")}.`);
+      const choose = rules.filter((name) => name === rule || asked.includes(name));
+
+      const { start: usual, view } = this.#engine.landscape(landscape);
+      const start = this.getAttribute("start")?.trim().split(/[\s,]+/).map(Number) ?? usual;
+      if (start.length !== 2 || !start.every((x, i) => view[i][0] <= x && x <= view[i][1]))
+        wrong("start", `write two numbers on the map, for example start="${usual.join(" ")}".`);
+
+      const [slowest, fastest] = RATES;
+      const within = (low, high) => (value) => low <= value && value <= high;
+      const steps = number("steps", STEPS, (n) => Number.isInteger(n) && within(1, 1000)(n), "a whole number from 1 to 1000");
+      // Every rule's hyperparameters but the rate, which all share.
+      const own = {};
+      for (const name of rules) {
+        own[name] = Object.fromEntries(stepSize.rules[name].hyperparameters.map((it) => [it.name, it.default]));
+        delete own[name].lr;
+      }
+      for (const { name, default: missing, range, fraction } of stepSize.rules[rule].hyperparameters) {
+        if (name === "lr") continue;
+        own[rule][name] = number(name, missing, fraction ? within(0, 0.9999) : (v) => v > 0 && v < Infinity, range);
+      }
+      const usualRate = stepSize.rules[rule].hyperparameters.find(({ name }) => name === "lr").default;
+      const lr = number("lr", usualRate, within(slowest, fastest), `a number from ${slowest} to ${fastest}`);
+      return { landscape, rule, choose, start, steps, most: Math.max(STEPS, steps), lr, own };
+    }
+
+    #reset() {
+      this.#now = structuredClone(this.#initial);
+      this.#show("select").value = this.#now.landscape;
+      this.#show(`input[value="${this.#now.rule}"]`).checked = true;
+      this.#changedLandscape();
+      this.#changedRule();
+      this.#update();
+    }
+
+    #show(selector) {
+      return this.querySelector(selector);
+    }
+
+    // -- Building: once for each set of attributes
+
+    #build() {
+      this.innerHTML = SKELETON;
+      const select = this.#show("select");
+      for (const name of stepSize.landscapes)
+        select.append(new Option(capitalized(this.#engine.landscape(name).title), name));
+      select.addEventListener("change", () => {
+        this.#now.landscape = select.value;
+        this.#now.start = this.#engine.landscape(select.value).start;
+        this.#changedLandscape();
+        this.#changed();
+      });
+
+      const rules = this.#show("fieldset div");
+      for (const rule of this.#initial.choose) {
+        const label = document.createElement("label");
+        const radio = Object.assign(document.createElement("input"), {
+          type: "radio", name: `playground-${this.#number}`, value: rule,
+        });
+        label.append(radio, titleOf(rule));
+        this.#color(label, stepSize.rules[rule].color);
+        radio.addEventListener("change", () => {
+          this.#now.rule = rule;
+          this.#changedRule();
+          this.#changed();
+        });
+        rules.append(label);
+      }
+
+      this.#show("button").addEventListener("click", () => this.#reset());
+      this.#makeStartMovable();
+      this.#size.observe(this.#show(".playground-map"));
+      this.#size.observe(this.#show(".playground-curve"));
+    }
+
+    #color(element, [light, dark]) {
+      element.style.setProperty("--light", light);
+      element.style.setProperty("--dark", dark);
+    }
+
+    #changedRule() {
+      const { rule, own, most } = this.#now;
+      const { color, file, hyperparameters } = stepSize.rules[rule];
+      this.#color(this, color);
+      this.#show("small").innerHTML = `computed by <code>${file}</code>, in your browser`;
+      const sliders = this.#show(".playground-sliders");
+      sliders.replaceChildren();
+      for (const it of hyperparameters) {
+        const scale = scaleOf(it);
+        const values = it.name === "lr" ? this.#now : own[rule];
+        if (scale) sliders.append(this.#slider(it.name, LABELS[it.name] ?? it.name, scale, values));
+      }
+      sliders.append(this.#slider("steps", "steps", whole(1, most), this.#now));
+    }
+
+    /** A labelled slider for `values[name]`. */
+    #slider(name, label, scale, values) {
+      const row = document.createElement("label");
+      row.innerHTML = `<span>${label}</span><output></output><input type="range" name="${name}" step="any">`;
+      const [input, output] = [row.querySelector("input"), row.querySelector("output")];
+      input.min = scale.low;
+      input.max = scale.high;
+      const show = () => {
+        const position = scale.position(values[name]);
+        input.value = position;
+        input.style.setProperty("--filled", `${(100 * (position - scale.low)) / (scale.high - scale.low)}%`);
+        input.setAttribute("aria-valuetext", setting(values[name]));
+        output.textContent = setting(values[name]);
+      };
+      const set = (value) => {
+        values[name] = value;
+        show();
+        this.#changed();
+      };
+      input.addEventListener("input", () => set(scale.value(Number(input.value))));
+      input.addEventListener("keydown", (event) => {
+        const direction = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
+        if (!direction || event.ctrlKey || event.metaKey || event.altKey) return;
+        event.preventDefault();
+        let value = values[name];
+        for (let i = 0; i < (event.shiftKey ? 10 : 1); i++) value = scale.next(value, direction);
+        set(value);
+      });
+      show();
+      return row;
+    }
+
+    // -- The start point: pointer, touch and keyboard
+
+    #makeStartMovable() {
+      const [map, handle] = [this.#show(".playground-map"), this.#show(".playground-start")];
+      const inputs = [...handle.querySelectorAll("input")];
+      let grip; // from the pointer to the start point, in pixels, while dragging
+
+      const moveTo = (point) => {
+        const { view } = this.#engine.landscape(this.#now.landscape);
+        this.#now.start = point.map((x, i) => clamp(Number(x.toFixed(3)), ...view[i]));
+        this.#show(".playground-hint")?.remove();
+        this.#changed();
+      };
+      const moveToPixel = (x, y) => {
+        const box = map.getBoundingClientRect();
+        moveTo(this.#place([x - box.left, y - box.top], box));
+      };
+
+      map.addEventListener("pointerdown", (event) => {
+        const onHandle = handle.contains(event.target);
+        // A finger on the map scrolls the page, or taps (below); it drags the handle alone.
+        if (event.button !== 0 || !(onHandle || event.pointerType === "mouse")) return;
+        event.preventDefault();
+        const box = handle.getBoundingClientRect();
+        const center = [box.left + box.width / 2, box.top + box.height / 2];
+        grip = onHandle ? [center[0] - event.clientX, center[1] - event.clientY] : [0, 0];
+        inputs[0].focus({ preventScroll: true, focusVisible: false });
+        handle.setPointerCapture(event.pointerId);
+        if (!onHandle) moveToPixel(event.clientX, event.clientY);
+      });
+      handle.addEventListener("pointermove", (event) => {
+        if (grip) moveToPixel(event.clientX + grip[0], event.clientY + grip[1]);
+      });
+      for (const end of ["pointerup", "pointercancel", "lostpointercapture"])
+        handle.addEventListener(end, () => (grip = undefined));
+      map.addEventListener("click", (event) => {
+        if (event.pointerType !== "mouse" && !handle.contains(event.target)) moveToPixel(event.clientX, event.clientY);
+      });
+
+      inputs.forEach((input, axis) => {
+        input.addEventListener("input", () => {
+          moveTo(this.#now.start.map((x, i) => (i === axis ? Number(input.value) : x)));
+        });
+        input.addEventListener("keydown", (event) => {
+          const move = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowDown: [0, -1], ArrowUp: [0, 1] }[event.key];
+          if (!move || event.ctrlKey || event.metaKey || event.altKey) return;
+          event.preventDefault();
+          const [low, high] = this.#engine.landscape(this.#now.landscape).view[0];
+          const stride = ((high - low) / 200) * (event.shiftKey ? 10 : 1);
+          moveTo(this.#now.start.map((x, i) => x + stride * move[i]));
+        });
+      });
+    }
+
+    /** Pixels of the map, as in a box of that width and height, to a place on the landscape. */
+    #place([x, y], { width, height }) {
+      const [[x0, x1], [y0, y1]] = this.#engine.landscape(this.#now.landscape).view;
+      return [x0 + (x / width) * (x1 - x0), y1 - (y / height) * (y1 - y0)];
+    }
+
+    // -- Computing and drawing: at most once a frame
+
+    #changed() {
+      this.#frame ||= requestAnimationFrame(() => this.#update());
+    }
+
+    #update() {
+      cancelAnimationFrame(this.#frame);
+      this.#frame = 0;
+      const { landscape, rule, own, lr, start, steps } = this.#now;
+      const flat = this.#engine.walk({ landscape, rule, hyperparameters: { lr, ...own[rule] }, start, steps });
+      this.path = d3.range(flat.length / 3).map((i) => [flat[3 * i], flat[3 * i + 1]]);
+      this.heights = d3.range(flat.length / 3).map((i) => flat[3 * i + 2]);
+      this.#draw();
+      // Words wait for a pause, so that a screen reader is not flooded.
+      const status = this.#show(".playground-status");
+      clearTimeout(this.#quiet);
+      this.#quiet = setTimeout(() => (status.textContent = this.#summary()), status.textContent ? 200 : 0);
+    }
+
+    #summary() {
+      const { landscape, steps } = this.#now;
+      const { minima } = this.#engine.landscape(landscape);
+      const taken = this.path.length - 1;
+      const counted = taken === 1 ? "1 step" : `${taken} steps`;
+      if (taken < steps) return `Diverged after ${counted}: the walk has left the map, more than ten times its size.`;
+      const [x, y] = this.path.at(-1);
+      const distance = Math.min(...minima.map(([a, b]) => Math.hypot(x - a, y - b)));
+      const where = minima.length ? `, ${inWords(distance)} from the ${minima.length > 1 ? "nearest " : ""}minimum` : "";
+      return `${capitalized(counted)}: height ${inWords(this.heights.at(-1))} at (${place(x)}, ${place(y)})${where}.`;
+    }
+
+    #changedLandscape() {
+      this.#show(".playground-ground").replaceChildren(
+        ...this.#engine.landscape(this.#now.landscape).contours.map((d, i) => {
+          const path = svg("path", { d });
+          path.style.setProperty("--level", (i + 1) / LEVELS);
+          return path;
+        }),
+      );
+    }
+
+    #draw() {
+      this.#drawMap();
+      this.#drawCurve();
+    }
+
+    #drawMap() {
+      const map = this.#show(".playground-map");
+      const [width, height] = [map.clientWidth, map.clientWidth / ASPECT];
+      const { view, minima, gridToMap } = this.#engine.landscape(this.#now.landscape);
+      const [[x0, x1], [y0, y1]] = view;
+      const right = (x) => ((x - x0) / (x1 - x0)) * width;
+      const down = (y) => height - ((y - y0) / (y1 - y0)) * height;
+      const at = ([x, y]) => `${right(x).toFixed(1)},${down(y).toFixed(1)}`;
+
+      const drawing = map.querySelector("svg");
+      drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      this.#show(".playground-ground").setAttribute("transform", `translate(0 ${height}) scale(1 -1) ${gridToMap(width)}`);
+      drawing.querySelector(".playground-ticks").replaceChildren(
+        ...d3.ticks(x0, x1, 5).filter((x) => right(x) > 44 && right(x) < width - 14)
+          .map((x) => svg("text", { x: right(x), y: height - 7, "text-anchor": "middle" }, setting(x))),
+        ...d3.ticks(y0, y1, 4).filter((y) => down(y) > 14 && down(y) < height - 26)
+          .map((y) => svg("text", { x: 8, y: down(y) + 4 }, setting(y))),
+      );
+      this.#show(".playground-minima").replaceChildren(
+        ...minima.map(([x, y]) => svg("path", { d: STAR, transform: `translate(${right(x)} ${down(y)})` })),
+      );
+      drawing.querySelector(".playground-line").setAttribute("d", "M" + this.path.map(at).join("L"));
+      drawing.querySelector(".playground-dots").setAttribute("d", this.path.map((p) => `M${at(p)}h0`).join(""));
+
+      const handle = this.#show(".playground-start");
+      const [x, y] = this.#now.start;
+      handle.style.translate = `${right(x)}px ${down(y)}px`;
+      handle.classList.toggle("playground-start-right", right(x) > width / 2);
+      handle.querySelectorAll("input").forEach((input, axis) => {
+        [input.min, input.max] = view[axis];
+        input.value = this.#now.start[axis];
+        input.setAttribute("aria-valuetext", `x ${place(x)}, y ${place(y)}`);
+      });
+    }
+
+    #drawCurve() {
+      const drawing = this.#show(".playground-curve svg");
+      const [width, height] = [drawing.clientWidth, drawing.clientHeight];
+      const { lowest } = this.#engine.landscape(this.#now.landscape);
+      // Below 1e-16 a float64 height tells nothing.
+      const decades = this.heights.map((value) => Math.log10(Math.max(value - (lowest ?? 0), 1e-16)));
+      const [top, bottom] = [Math.ceil(d3.max(decades)), Math.min(Math.floor(d3.min(decades)), Math.ceil(d3.max(decades)) - 2)];
+      const { most } = this.#now;
+      const right = (step) => 34 + (step / most) * (width - 34 - 12);
+      const down = (decade) => 8 + ((top - decade) / (top - bottom)) * (height - 8 - 20);
+
+      drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
+      drawing.setAttribute("aria-label",
+        `Height above the minimum against the number of steps, from ${inWords(10 ** decades[0])} at the start ` +
+        `to ${inWords(10 ** decades.at(-1))} after ${decades.length - 1} steps`);
+      drawing.querySelector(".playground-ticks").replaceChildren(
+        ...d3.range(top, bottom - 1, -Math.ceil((top - bottom) / 4)).flatMap((decade) => [
+          svg("path", { d: `M34,${down(decade)}H${width - 12}` }),
+          svg("text", { x: 28, y: down(decade) + 4, "text-anchor": "end" }, powerOfTen(decade)),
+        ]),
+        ...d3.ticks(0, most, 4).map((step) =>
+          svg("text", { x: right(step), y: height - 4, "text-anchor": "middle" }, setting(step))),
+      );
+      drawing.querySelector(".playground-line")
+        .setAttribute("d", "M" + decades.map((decade, step) => `${right(step).toFixed(1)},${down(decade).toFixed(1)}`).join("L"));
+    }
+  }
+
+  const STAR = "M" + Array.from({ length: 10 }, (_, i) => {
+    const [radius, angle] = [i % 2 ? 3 : 7.5, (i * Math.PI) / 5 - Math.PI / 2];
+    return `${(radius * Math.cos(angle)).toFixed(2)},${(radius * Math.sin(angle)).toFixed(2)}`;
+  }).join("L") + "Z";
+
+  customElements.define("optimizer-playground", OptimizerPlayground);
+})();
