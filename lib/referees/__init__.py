@@ -14,7 +14,7 @@ from lib.dialects import torch as torch_dialect
 from lib.optimizers import RULES
 from lib.referees.recording import SHAPES, Deviation, Recording, compare, record, replay
 
-__all__ = ["DIALECTS", "SHAPES", "Deviation", "Recording", "compare", "hyperparameters_for", "proof", "record",
+__all__ = ["DIALECTS", "SHAPES", "Deviation", "Recording", "compare", "hyperparameters_for", "judge", "proof", "record",
            "replay", "spoken_by"]  # fmt: skip
 
 DIALECTS = {"torch": torch_dialect, "keras": keras_dialect, "optax": optax_dialect}
@@ -34,6 +34,23 @@ def hyperparameters_for(name: str, scale: float = 1e4) -> dict[str, float]:
     linear = name in ("gradient_descent", "momentum", "nesterov")
     lr = 0.01 / scale if linear else 1.0 if name == "adadelta" else 0.01
     return RULES[name].defaults | {"lr": lr}
+
+
+def judge(framework: str, name: str, recording: Recording, hyperparameters: dict, ours=None) -> Deviation:
+    """How far a rule of ours ends up from ``framework``'s, with Keras' float32 casts accounted for.
+
+    Args:
+        framework: "torch", "keras" or "optax".
+        name: of the rule, as in ``lib.optimizers.RULES``.
+        recording: fed to both sides.
+        hyperparameters: of both sides.
+        ours: our rule; by default the one that `spoken_by` names.
+    """
+    referee = importlib.import_module(f"lib.referees.{framework}")
+    ours, given = ours or spoken_by(framework, name), hyperparameters
+    if framework == "keras":
+        ours, given = referee.accounted(name, ours, hyperparameters)
+    return compare(replay(ours, recording, **given), referee.replay(name, recording, **hyperparameters))
 
 
 def proof(name: str, steps: int = 200) -> pd.DataFrame:

@@ -91,7 +91,7 @@ def accounted(name: str, ours: Callable, hyperparameters: dict) -> tuple[Callabl
     rounded = dict(hyperparameters, lr=float32(hyperparameters["lr"]))
     if "momentum" in rounded:
         rounded["momentum"] = float32(rounded["momentum"])
-    if name == "adagrad":
+    if ours is dialect.adagrad:
         ours = _adagrad
     if name == "adam":
         beta1, beta2, lr = rounded["beta1"], rounded["beta2"], rounded["lr"]

@@ -1,0 +1,27 @@
+"""adagrad is Duchi's diagonal form with eps outside the root (PyTorch); Keras and optax put it inside."""
+
+import numpy as np
+
+from lib.dialects import keras
+from lib.optimizers import adagrad
+from tests.optimizers.proofs import agrees, disagrees
+
+test_agrees = agrees("adagrad")
+test_disagrees = disagrees(
+    "adagrad",
+    eps_in_the_root=lambda x, g, G, *, lr, eps: (x - lr * g / np.sqrt((G := G + g**2) + eps), G),
+    forgetting=lambda x, g, G, *, lr, eps: (x - lr * g / (np.sqrt(G := 0.9 * G + 0.1 * g**2) + eps), G),
+    old_sum=lambda x, g, G, *, lr, eps: (x - lr * g / (np.sqrt(G) + np.abs(g) + eps), G + g**2),
+    no_root=lambda x, g, G, *, lr, eps: (x - lr * g / ((G := G + g**2) + eps), G),
+)
+test_keras_disagrees = disagrees(
+    "adagrad",
+    framework="keras",
+    paper=lambda *a, **h: adagrad(*a, **h),
+    start_at_zero=lambda *a, **h: keras.adagrad(*a, **h),  # the dialect, but its sum starts at the paper's 0
+)
+
+
+def test_by_hand():
+    x, G = adagrad(np.array([1.0]), np.array([3.0]), np.array([16.0]), lr=0.5, eps=0.0)
+    assert (float(x[0]), float(G[0])) == (0.7, 25.0)

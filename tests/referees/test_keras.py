@@ -1,0 +1,42 @@
+"""The account of Keras' float32 casts is complete: casts, and nothing else, separate its rules from ours."""
+
+import numpy as np
+import pytest
+
+from lib.optimizers import RULES
+from lib.referees import compare, hyperparameters_for, record, replay, spoken_by
+from lib.referees import keras as referee
+
+# Sums of few powers of two: float32 holds them exactly, so there is nothing to cast away.
+DYADIC = {"lr": 2.0**-7, "momentum": 0.875, "rho": 0.875, "beta1": 0.875, "beta2": 1 - 2.0**-10, "eps": 2.0**-23}
+CAST = [name for name in RULES if name != "adadelta"]  # adadelta's lr is 1, and it casts nothing else
+
+
+@pytest.mark.parametrize("name", CAST)
+def test_decimal_hyperparameters_are_cast(name):
+    recording, hyperparameters = record(200, 1.0), hyperparameters_for(name, 1.0)
+    theirs = referee.replay(name, recording, **hyperparameters)
+    unaccounted = compare(replay(spoken_by("keras", name), recording, **hyperparameters), theirs).absolute
+    ours, rounded = referee.accounted(name, spoken_by("keras", name), hyperparameters)
+    accounted = compare(replay(ours, recording, **rounded), theirs).absolute
+    assert accounted <= 1e-14
+    assert unaccounted > 1e4 * max(accounted, 1e-15)
+
+
+@pytest.mark.parametrize("name", [name for name in RULES if name != "adagrad"])  # its start, 0.1, is cast regardless
+def test_hyperparameters_that_float32_holds_leave_nothing_to_account_for(name):
+    given = {key: DYADIC[key] for key in RULES[name].defaults}
+    recording = record(200, 1.0)
+    ours = replay(spoken_by("keras", name), recording, **given)
+    assert compare(ours, referee.replay(name, recording, **given)).absolute <= 1e-14
+
+
+def test_float64_hyperparameters_are_not_cast():
+    """NumPy's float64 in place of Python's float, and a rate that is a function, pass Keras uncast."""
+    tf, recording = referee.tensorflow(), record(200, 1.0)
+    variables = [tf.Variable(a) for a in recording.start]
+    adam = tf.keras.optimizers.Adam(lambda: np.float64(0.01), np.float64(0.9), np.float64(0.999), 1e-8)
+    for gradients in recording.gradients:
+        adam.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
+    ours = replay(spoken_by("keras", "adam"), recording, lr=0.01, eps=1e-8)[-1]
+    assert np.abs(ours - referee.flat(variables)).max() <= 1e-14
