@@ -175,7 +175,7 @@
 
   let elements = 0;
 
-  const SKELETON = `
+  const SKELETON = `<div class="playground" role="group" aria-label="Playground">
     <div class="playground-map">
       <svg aria-hidden="true" focusable="false">
         <g class="playground-ground"></g>
@@ -206,7 +206,8 @@
         <button type="button">Reset</button>
         <small></small>
       </div>
-    </div>`;
+    </div>
+  </div>`;
 
   const svg = (tag, attributes, text) => {
     const element = document.createElementNS("http://www.w3.org/2000/svg", tag);

@@ -43,7 +43,9 @@ def walk(request):
     hyperparameters = {name: float(value) for name, value in it["hyperparameters"].items()}
     point = [float(x) for x in it["start"]]
     states = [[float(value) for value in it["state"]] for _ in point]
-    path = [*point, float(landscape.value(*point))]
+    path = []
+    path.extend(point)
+    path.append(float(landscape.value(*point)))
     for step in range(1, it["steps"] + 1):
         if not all(low <= x <= high for x, (low, high) in zip(point, it["limits"])):
             break
@@ -57,5 +59,6 @@ def walk(request):
         height = float(landscape.value(*point))
         if not (math.isfinite(height) and all(math.isfinite(x) for x in point)):
             break
-        path += [*point, height]
+        path.extend(point)
+        path.append(height)
     return path
