@@ -1,0 +1,282 @@
+"""The answers to the exercises of chapters/adam.ipynb.
+
+A typical mistake is recognized by making it: `MISTAKES` holds Adam with one error each, and an answer that agrees with
+one of them is told which.
+"""
+
+import math
+
+import numpy as np
+
+from lib.arrays import sqrt
+from lib.exercises import Exercises, Wrong, near
+from lib.optimizers import adam
+
+check = Exercises()
+
+DEFAULTS = adam.defaults
+
+
+def betas_swapped(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    return adam(x, g, m, v, t, lr=lr, beta1=beta2, beta2=beta1, eps=eps)
+
+
+def no_correction(x, g, m, v, t, **hyperparameters):
+    return adam(x, g, m, v, math.inf, **hyperparameters)
+
+
+def t_stays_at_1(x, g, m, v, t, **hyperparameters):
+    return adam(x, g, m, v, 1, **hyperparameters)
+
+
+def t_one_ahead(x, g, m, v, t, **hyperparameters):
+    return adam(x, g, m, v, t + 1, **hyperparameters)
+
+
+def only_m_corrected(x, g, m, v, t, *, lr, eps, **betas):
+    _, m, v = adam(x, g, m, v, t, **betas)
+    return x - lr * m / (1 - betas["beta1"] ** t) / (sqrt(v) + eps), m, v
+
+
+def only_v_corrected(x, g, m, v, t, *, lr, eps, **betas):
+    _, m, v = adam(x, g, m, v, t, **betas)
+    return x - lr * m / (sqrt(v / (1 - betas["beta2"] ** t)) + eps), m, v
+
+
+def corrected_averages_kept(x, g, m, v, t, **hyperparameters):
+    x, m, v = adam(x, g, m, v, t, **hyperparameters)
+    return x, m / (1 - hyperparameters["beta1"] ** t), v / (1 - hyperparameters["beta2"] ** t)
+
+
+def eps_inside_the_root(x, g, m, v, t, *, lr, eps, **betas):
+    _, m, v = adam(x, g, m, v, t, **betas)
+    return x - lr * m / (1 - betas["beta1"] ** t) / sqrt(v / (1 - betas["beta2"] ** t) + eps), m, v
+
+
+def eps_outside_the_parentheses(x, g, m, v, t, *, eps, **hyperparameters):
+    x, m, v = adam(x, g, m, v, t, eps=0, **hyperparameters)
+    return x + eps, m, v
+
+
+def eps_hat(x, g, m, v, t, *, eps, **hyperparameters):
+    return adam(x, g, m, v, t, eps=eps / math.sqrt(1 - hyperparameters["beta2"] ** t), **hyperparameters)
+
+
+def eps_left_out(x, g, m, v, t, *, eps, **hyperparameters):
+    return adam(x, g, m, v, t, eps=0, **hyperparameters)
+
+
+def no_root(x, g, m, v, t, *, lr, eps, **betas):
+    _, m, v = adam(x, g, m, v, t, **betas)
+    return x - lr * m / (1 - betas["beta1"] ** t) / (v / (1 - betas["beta2"] ** t) + eps), m, v
+
+
+def wrong_way(x, g, m, v, t, *, lr, **hyperparameters):
+    return adam(x, g, m, v, t, lr=-lr, **hyperparameters)
+
+
+MISTAKES = {
+    betas_swapped: "You have swapped the betas: beta1 belongs to the average of gradients, beta2 to that of squares.",
+    no_correction: "The bias correction is missing: divide m by 1 - beta1**t and v by 1 - beta2**t.",
+    t_stays_at_1: "t does not move: it is the number of the step, so the second step has t = 2.",
+    t_one_ahead: "t runs one ahead: the first step has t = 1.",
+    only_m_corrected: "Only m is corrected; v starts at zero as well, so divide it by 1 - beta2**t.",
+    only_v_corrected: "Only v is corrected; m starts at zero as well, so divide it by 1 - beta1**t.",
+    corrected_averages_kept: "Keep the plain m and v from step to step; the corrected ones serve one step only.",
+    eps_inside_the_root: "eps stands inside the root; in Algorithm 1 it is added after the root is taken.",
+    eps_left_out: "eps is left out; here the gradients are small enough for it to count.",
+    eps_outside_the_parentheses: "eps stands outside the parentheses, so it moves x itself: write m / (sqrt(v) + eps).",
+    eps_hat: "This is the form with eps-hat, Keras' dialect; Algorithm 1 adds eps to the root of the *corrected* v.",
+    no_root: "The root is missing: divide by sqrt(v_hat) + eps.",
+    wrong_way: "You walk uphill: the step is subtracted.",
+}
+
+
+def steps_of(rule, gradients, **hyperparameters):
+    """The steps (in parameter units, positive downhill for a positive gradient) that ``rule`` takes on ``gradients``.
+
+    Args:
+        rule: Adam, or something with its signature.
+        gradients: one gradient a step: array (steps,) or (steps, *shape of the parameter).
+        hyperparameters: those that differ from Adam's defaults.
+    """
+    gradients, steps = np.asarray(gradients, dtype=float), []
+    m = v = np.zeros_like(gradients[0])
+    for t, g in enumerate(gradients, start=1):
+        # The parameter starts each step at zero: next to a large one, a small step would lose its digits.
+        moved, m, v = rule(np.zeros_like(g), g, m, v, t, **DEFAULTS | hyperparameters)
+        steps.append(-moved)
+    return np.array(steps)
+
+
+# Exercise 1: two steps by hand.
+START, RATE, GRADIENTS = 1.0, 0.1, (2e-4, -1e-4)
+
+
+@check.exercise(1)
+def two_steps(answer):
+    _expect_shape(answer, (), "One number is asked for: x after two steps.")
+    first, second = steps_of(adam, GRADIENTS, lr=RATE)
+    _name_mistake(START - answer, lambda rule: steps_of(rule, GRADIENTS, lr=RATE).sum(), 1e-7)
+    if abs(answer - (START - first)) < 1e-7:
+        raise Wrong("This is x after the first step; take one more.")
+    near(answer, START - first - second, 1e-7, "Compare m, v, m_hat and v_hat with the solution, line by line.")
+    return "The second gradient points back, but the average still points on, so x moves on, by a shorter step."
+
+
+# Exercise 2: how long the correction matters.
+def settled(beta, share=0.01):
+    """The first step at which an average with ``beta`` is less than ``share`` below its corrected value."""
+    return math.floor(math.log(share) / math.log(beta)) + 1
+
+
+@check.exercise(2)
+def correction_is_over(answer):
+    _expect_shape(answer, (2,), "Two numbers are asked for: (step for m, step for v).")
+    beta1, beta2 = DEFAULTS["beta1"], DEFAULTS["beta2"]
+    m, v = settled(beta1), settled(beta2)
+    given = tuple(float(a) for a in answer)
+    if given == (v, m):
+        raise Wrong("The right numbers in the wrong order: v has the longer memory.")
+    if np.allclose(given, (1 / (1 - beta1), 1 / (1 - beta2))):
+        raise Wrong("These are the windows 1 / (1 - beta); after one window, 1/e of the bias is still there.")
+    if given == (m - 1, v - 1):
+        raise Wrong("One step too early: beta**t is still above 0.01 there.")
+    if given != (round(given[0]), round(given[1])) and np.allclose(given, (m, v), atol=1):
+        raise Wrong("Steps are whole numbers: round up.")
+    near(given, (m, v), 1e-9, "Solve beta**t < 0.01 for t: take the logarithm of both sides and mind its sign.")
+    return "For all these steps v is not v_hat: many a run ends before the correction does."
+
+
+# Exercise 3: Adam from memory.
+def trial(steps=100, seed=0):
+    """What a rule is tried on: gradients (steps, 4) whose coordinates differ in size by eleven orders of magnitude."""
+    return np.random.default_rng(seed).standard_normal((steps, 4)) * np.array([1e-8, 1e-4, 1.0, 1e3])
+
+
+@check.exercise(3)
+def from_memory(answer):
+    gradients = trial()
+    with np.errstate(all="ignore"):
+        _expect_pure(answer, gradients[0])
+        given = steps_of(answer, gradients, lr=1.0)
+    if not np.isfinite(given[0]).all():
+        raise Wrong("The first step is not a number: 1 - beta**t is zero at t = 0, but the first step has t = 1.")
+    _name_mistake(given, lambda rule: steps_of(rule, gradients, lr=1.0), 1e-9)
+    apart = ~np.isclose(given, steps_of(adam, gradients, lr=1.0), rtol=1e-9, atol=1e-9)
+    if apart.any():
+        raise Wrong(f"It leaves the library's path at step {apart.any(axis=1).argmax() + 1} of {len(gradients)}.")
+    return f"Equal to the library's over {len(gradients)} steps, for gradients of every size."
+
+
+# Exercise 4: from Keras' epsilon to PyTorch's.
+@check.exercise(4)
+def epsilon_for_torch(answer):
+    near(answer(1e-7, 0.0, 3) / 1e-7, 1.0, 1e-9, "With beta2 = 0 nothing is averaged: both forms need the same eps.")
+    for eps, beta2, t in (1e-7, 0.999, 100), (1e-3, 0.9, 7), (1e-7, 0.999, 1):
+        given, root = float(answer(eps, beta2, t)) / eps, math.sqrt(1 - beta2**t)
+        for value, hint in {
+            1.0: "The same number: then the two differ at every step, and most at the first.",
+            root: "The other way round: this takes PyTorch's eps to Keras'. Divide instead of multiplying.",
+            1 / root**2: "The root is missing: eps stands beside sqrt(v), so it scales as sqrt(1 - beta2**t) does.",
+            1 / math.sqrt(1 - beta2): "Right at the first step only; the factor depends on t.",
+            1 / math.sqrt(1 - beta2 ** (t + 1)): "t runs one ahead: the first step has t = 1.",
+            1 / math.sqrt(1 - beta2 ** (t - 1)) if t > 1 else math.inf: "t runs one behind: the first step has t = 1.",
+        }.items():
+            if math.isclose(given, value, rel_tol=1e-9) and not math.isclose(value, 1 / root, rel_tol=1e-9):
+                raise Wrong(hint)
+        near(given * root, 1.0, 1e-9, "Set the two denominators equal: sqrt(v_hat) + eps, and (sqrt(v) + eps_hat).")
+    return "The factor changes at every step: no constant eps makes the two frameworks agree."
+
+
+# Exercise 5: three wrong Adams, known by what they do.
+def _suspect(rule):
+    def suspect(x, g, m, v, t, **hyperparameters):
+        return rule(x, g, m, v, t, **DEFAULTS | hyperparameters)
+
+    return suspect
+
+
+suspects = {"A": _suspect(t_stays_at_1), "B": _suspect(betas_swapped), "C": _suspect(eps_inside_the_root)}
+# bug: (who has it, what brings it to light)
+BUGS = {
+    "betas swapped": ("B", "one gradient, then zeros"),
+    "no bias correction": (None, "a single gradient"),
+    "t stays at 1": ("A", "a constant gradient for 1000 steps"),
+    "eps inside the root": ("C", "gradients of 1e-6"),
+    "eps outside the parentheses": (None, "a gradient of zero after a few of one"),
+    "root missing": (None, "the same gradients times ten"),
+}
+
+
+@check.exercise(5)
+def which_bug(answer):
+    if not isinstance(answer, dict) or answer.keys() != suspects.keys():
+        raise Wrong(f"A dict with one bug for each suspect is asked for: {dict.fromkeys(suspects, '...')}.")
+    for suspect, bug in answer.items():
+        if bug not in BUGS:
+            raise Wrong(f"{suspect}: {bug!r} is not on the list: {', '.join(BUGS)}.")
+        guilty, experiment = BUGS[bug]
+        if guilty != suspect:
+            raise Wrong(f"{suspect} is innocent of {bug!r}: give it {experiment} and compare with the right Adam.")
+    return "None of the three crashes, and each can lower a loss: only a comparison finds them."
+
+
+# Exercise 6: the longest step, in units of the rate, at eps = 0.
+def longest_after_one(beta1=DEFAULTS["beta1"], beta2=DEFAULTS["beta2"]):
+    """One gradient after an endless silence: the bound in section 2.1 of the paper."""
+    return (1 - beta1) / math.sqrt(1 - beta2)
+
+
+def longest_after_steady(beta1=DEFAULTS["beta1"], beta2=DEFAULTS["beta2"]):
+    """The longest step on a constant gradient after an endless silence."""
+    return max((1 - beta1**k) / math.sqrt(1 - beta2**k) for k in range(1, 1000))
+
+
+def longest(beta1=DEFAULTS["beta1"], beta2=DEFAULTS["beta2"]):
+    """The least upper bound over all histories of gradients, after an endless silence; see the chapter's proof."""
+    return longest_after_one(beta1, beta2) / math.sqrt(1 - beta1**2 / beta2)
+
+
+@check.exercise(6)
+def make_it_jump(answer):
+    gradients = np.asarray(answer, dtype=float)
+    if gradients.ndim != 1 or not 1 <= len(gradients) <= 20_000 or not np.isfinite(gradients).all():
+        raise Wrong("A list of 1 to 20,000 finite gradients of one parameter is asked for.")
+    if not gradients.any():
+        raise Wrong("With no gradient there is no step.")
+    step = abs(steps_of(adam, gradients / abs(gradients).max(), lr=1.0, eps=1e-100)[-1])
+    said = f"The last step is {step:.3f} rates long"
+    for bound, hint in {
+        1.0: "a steady gradient from the start gives no more; v must forget first, so begin with a long silence.",
+        longest_after_one(): "one gradient after a silence gives no more, whatever its size; send several.",
+        longest_after_steady(): "a constant gradient after a silence gives no more; let the gradients change.",
+        0.99 * longest(): "you are near; equality in Cauchy-Schwarz names the ratio of successive gradients.",
+    }.items():
+        if step < bound * 1.001:
+            raise Wrong(f"{said}: {hint}")
+    return f"{said}; the bound is {longest():.3f}."
+
+
+def _expect_shape(answer, shape, hint):
+    if np.shape(answer) != shape:
+        raise Wrong(hint)
+
+
+def _expect_pure(rule, gradient):
+    """Raise `Wrong` if ``rule`` does not return (x, m, v), or changes the arrays that it is given."""
+    given = [np.zeros_like(gradient), gradient.copy(), np.zeros_like(gradient), np.zeros_like(gradient)]
+    before = [a.copy() for a in given]
+    out = rule(*given, 1, **DEFAULTS)
+    if not isinstance(out, tuple) or len(out) != 3:
+        raise Wrong("Return three things: the new x, and the m and v that the next step starts from.")
+    for name, a, b in zip("xgmv", given, before, strict=True):
+        if not np.array_equal(a, b):
+            raise Wrong(f"Your function changes its argument {name} in place; write {name} = {name} + ... instead.")
+
+
+def _name_mistake(given, made_by, tolerance):
+    """Raise `Wrong` with the hint of the mistake whose result, ``made_by(mistake)``, is ``given``."""
+    for mistake, hint in MISTAKES.items():
+        if np.allclose(given, made_by(mistake), rtol=tolerance, atol=tolerance):
+            raise Wrong(hint)

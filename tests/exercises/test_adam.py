@@ -1,0 +1,164 @@
+"""The judges of the Adam chapter: a right answer passes, and each typical mistake is told its own name."""
+
+import numpy as np
+import pytest
+
+from lib.dialects import keras
+from lib.exercises import adam as exercises
+from lib.exercises.adam import BUGS, GRADIENTS, MISTAKES, RATE, START, check, longest, steps_of, suspects
+from lib.optimizers import adam
+
+GROWTH = 0.999 / 0.9
+SILENCE = [0.0] * 6000
+
+
+@pytest.fixture
+def verdict(capsys):
+    """A function that has an answer judged and returns what was printed."""
+
+    def verdict(number, answer):
+        check(number, answer)
+        return capsys.readouterr().out
+
+    return verdict
+
+
+def _name(rule):
+    return rule.__name__
+
+
+def after_two_steps(rule):
+    return START - steps_of(rule, GRADIENTS, lr=RATE).sum()
+
+
+def test_steps_of_is_the_difference_of_positions():
+    x, m, v = 1.0, 0.0, 0.0
+    for t, g in enumerate(GRADIENTS, start=1):
+        x, m, v = adam(x, g, m, v, t, lr=RATE)
+    assert x == pytest.approx(after_two_steps(adam), abs=1e-15)
+
+
+def test_the_mistakes_are_mistakes_and_differ_from_each_other():
+    gradients = exercises.trial()
+    paths = [steps_of(rule, gradients, lr=1.0) for rule in (adam, *MISTAKES)]
+    for i, a in enumerate(paths):
+        for b in paths[:i]:
+            assert abs(a - b).max() > 1e-8
+
+
+def test_eps_hat_is_keras():
+    gradients = exercises.trial()
+    ours, theirs = (steps_of(rule, gradients, lr=1.0) for rule in (exercises.eps_hat, keras.adam))
+    np.testing.assert_allclose(ours, theirs, rtol=1e-12, atol=0)
+
+
+RIGHT = {
+    1: after_two_steps(adam),
+    2: (44, 4603),
+    3: adam,
+    4: lambda eps, beta2, t: eps / (1 - beta2**t) ** 0.5,
+    5: {"A": "t stays at 1", "B": "betas swapped", "C": "eps inside the root"},
+    6: SILENCE + list(GROWTH ** np.arange(80)),
+}
+
+
+@pytest.mark.parametrize("number", RIGHT)
+def test_right(verdict, number):
+    assert verdict(number, RIGHT[number]).startswith(f"Exercise {number}: right.")
+
+
+@pytest.mark.parametrize("number", RIGHT)
+def test_open(verdict, number):
+    assert "replace the dots" in verdict(number, ...)
+
+
+# On two gradients an eps that only moves x by 1e-8 cannot be told from none.
+@pytest.mark.parametrize("mistake", [m for m in MISTAKES if m is not exercises.eps_outside_the_parentheses], ids=_name)
+def test_exercise_1_names_the_mistake(verdict, mistake):
+    assert MISTAKES[mistake] in verdict(1, after_two_steps(mistake))
+
+
+@pytest.mark.parametrize("mistake", MISTAKES, ids=_name)
+def test_exercise_3_names_the_mistake(verdict, mistake):
+    assert MISTAKES[mistake] in verdict(3, mistake)
+
+
+def test_exercise_2_is_the_first_step_within_one_percent():
+    for beta in 0.9, 0.99, 0.999:
+        t = exercises.settled(beta)
+        assert beta**t < 0.01 <= beta ** (t - 1)
+
+
+def in_place(x, g, m, v, t, **hyperparameters):
+    m *= 0.9
+    m += 0.1 * g
+    return adam(x, g, m, v, t, **hyperparameters)
+
+
+def from_zero(x, g, m, v, t, **hyperparameters):
+    return adam(x, g, m, v, t - 1, **hyperparameters)
+
+
+def slightly_off(x, g, m, v, t, **hyperparameters):
+    return adam(x, g, m, v, t, **hyperparameters | {"beta2": 0.9990001})
+
+
+WRONG = [
+    (1, START - steps_of(adam, GRADIENTS, lr=RATE)[0], "after the first step"),
+    (1, after_two_steps(adam) + 1e-5, "line by line"),
+    (1, (1.0, 2.0), "One number"),
+    (2, (4603, 44), "wrong order"),
+    (2, (10, 1000), "windows"),
+    (2, (43, 4602), "too early"),
+    (2, (43.71, 4602.9), "round up"),
+    (2, (50, 5000), "logarithm"),
+    (2, 44, "Two numbers"),
+    (3, from_zero, "first step has t = 1"),
+    (3, in_place, "changes its argument m in place"),
+    (3, slightly_off, "leaves the library's path at step 2 "),
+    (3, lambda *a, **k: 0.0, "Return three things"),
+    (4, lambda eps, beta2, t: eps, "same number"),
+    (4, lambda eps, beta2, t: eps * (1 - beta2**t) ** 0.5, "other way round"),
+    (4, lambda eps, beta2, t: eps / (1 - beta2**t), "root is missing"),
+    (4, lambda eps, beta2, t: eps / (1 - beta2) ** 0.5, "first step only"),
+    (4, lambda eps, beta2, t: eps / (1 - beta2 ** (t + 1)) ** 0.5, "one ahead"),
+    (4, lambda eps, beta2, t: eps / (1 - beta2 ** (t - 1)) ** 0.5, "one behind"),
+    (4, lambda eps, beta2, t: 2 * eps, "beta2 = 0"),
+    (5, RIGHT[5] | {"A": "root missing"}, "A is innocent of 'root missing'"),
+    (5, RIGHT[5] | {"B": "no idea"}, "not on the list"),
+    (5, "A", "A dict"),
+    (6, [1.0] * 30, "steady gradient from the start"),
+    (6, [*SILENCE, 1.0], "one gradient after a silence"),
+    (6, SILENCE + [1.0] * 12, "constant gradient after a silence"),
+    (6, SILENCE + list(1.05 ** np.arange(60)), "Cauchy-Schwarz"),
+    (6, [0.0, 0.0], "no gradient"),
+    (6, [[1.0]], "A list"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
+def test_wrong(verdict, number, answer, hint):
+    said = verdict(number, answer)
+    assert "not yet" in said
+    assert hint in said
+
+
+def test_every_suspect_is_found_by_the_experiment_that_its_bug_names():
+    spike, steady, small = np.zeros(200), np.ones(1000), np.full(3, 1e-6)
+    spike[0] = 1.0
+    for name, gradients in ("A", steady), ("B", spike), ("C", small):
+        assert abs(steps_of(suspects[name], gradients, lr=1.0) - steps_of(adam, gradients, lr=1.0)).max() > 0.5
+    assert {guilty for guilty, _ in BUGS.values()} == {*suspects, None}
+
+
+def test_no_history_beats_the_longest_step():
+    draw = np.random.default_rng(0)
+    beta1, beta2, t = 0.9, 0.999, 4000
+    k = np.arange(t)
+    share = (1 - beta1) * beta1**k, (1 - beta2) * beta2**k
+    correction = (1 - beta2**t) ** 0.5 / (1 - beta1**t)
+    best = GROWTH**-k
+    histories = best * (1 + 0.1 * draw.standard_normal((200, t)))
+    steps = correction * histories @ share[0] / np.sqrt(histories**2 @ share[1])
+    reached = correction * best @ share[0] / np.sqrt(best**2 @ share[1])
+    assert steps.max() < reached < longest() < 1.02 * reached
