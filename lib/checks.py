@@ -8,13 +8,18 @@ import math
 from collections.abc import Callable, Iterable
 from numbers import Integral, Real
 
-NON_NEGATIVE = ("a finite number >= 0", lambda v: isinstance(v, Real) and math.isfinite(v) and v >= 0)
-FRACTION = ("a number in [0, 1)", lambda v: isinstance(v, Real) and 0 <= v < 1)
-COUNT = ("a whole number >= 1", lambda v: isinstance(v, Integral) and v >= 1)
-FACTOR = ("a number in (0, 1]", lambda v: isinstance(v, Real) and 0 < v <= 1)
+from array_api_compat import is_array_api_obj
 
-RANGES: dict[str, tuple[str, Callable[[object], bool]]] = {
-    "lr": NON_NEGATIVE,  # learning rate: parameter units per unit of the (normalised) gradient
+# What a number must be, in words, and whether a Python number is that.
+FINITE = ("a finite number", math.isfinite)
+POSITIVE = ("a number > 0", lambda v: v > 0)
+NON_NEGATIVE = ("a finite number >= 0", lambda v: math.isfinite(v) and v >= 0)
+FRACTION = ("a number in [0, 1)", lambda v: 0 <= v < 1)
+FACTOR = ("a number in (0, 1]", lambda v: 0 < v <= 1)
+COUNT = ("a whole number >= 1", lambda v: isinstance(v, int) and v >= 1)
+
+RANGES: dict[str, tuple[str, Callable[[int | float], bool]]] = {
+    "lr": NON_NEGATIVE,  # learning rate: parameter units per unit of the (normalized) gradient
     "momentum": FRACTION,  # share of the last velocity that is kept
     "beta1": FRACTION,  # memory of the average of gradients
     "beta2": FRACTION,  # memory of the average of squared gradients (Adam)
@@ -25,20 +30,46 @@ RANGES: dict[str, tuple[str, Callable[[object], bool]]] = {
 }
 
 
-def check_number(name: str, value: object, where: str) -> None:
-    """Raise if ``value`` is outside the range of the hyperparameter ``name``.
+def check_number(name: str, value: object, where: str) -> int | float:
+    """``value`` as a plain Python number, if it is in the range of the hyperparameter ``name``.
 
-    ``where`` begins the message: the rule or schedule that was given the value.
+    A plain number takes on the precision of the array it meets; a NumPy float64 would make float64 of a float32 array.
+    ``where`` begins the error message: the rule or schedule that was given the value.
 
     Raises:
         TypeError: the value is not a number.
         ValueError: the number is out of range.
     """
-    range_, holds = RANGES[name]
+    return check_range(RANGES[name], name, value, where)
+
+
+def check_range(range_: tuple[str, Callable[[int | float], bool]], name: str, value: object, where: str) -> int | float:
+    """Like `check_number`, for a value that belongs to no hyperparameter: ``range_`` is, say, ``FRACTION``."""
+    words, holds = range_
     if isinstance(value, bool) or not isinstance(value, Real):
-        raise TypeError(f"{where}: {name} must be {range_}, got {value!r} of type {type(value).__name__}.")
-    if not holds(value):
-        raise ValueError(f"{where}: {name} must be {range_}, got {value!r}.")
+        raise TypeError(f"{where}: {name} must be {words}, got {value!r} of type {type(value).__name__}.")
+    try:
+        number = int(value) if range_ is COUNT and isinstance(value, Integral) else float(value)
+        if holds(number):
+            return number
+    except OverflowError:  # a whole number larger than any float
+        pass
+    raise ValueError(f"{where}: {name} must be {words}, got {value!r}.")
+
+
+def check_step(t: object, where: str) -> None:
+    """Raise unless ``t`` is a step, counted from 0, or an array of steps; fractions of a step are steps too.
+
+    Raises:
+        TypeError: ``t`` is neither a number nor an array.
+        ValueError: a step is negative or not finite.
+    """
+    array = is_array_api_obj(t)
+    if isinstance(t, bool) or not (array or isinstance(t, Real)):
+        raise TypeError(f"{where}: t must be a step or an array of steps, got {t!r} of type {type(t).__name__}.")
+    holds = (t >= 0) & (t < math.inf)
+    if not (holds.all() if array else holds):
+        raise ValueError(f"{where}: t must be a step >= 0, got {t!r}.")
 
 
 def check_names(given: Iterable[str], allowed: Iterable[str], where: str) -> None:
@@ -47,5 +78,5 @@ def check_names(given: Iterable[str], allowed: Iterable[str], where: str) -> Non
     for name in given:
         if name not in allowed:
             near = difflib.get_close_matches(name, allowed, n=1)
-            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(allowed)}."
+            hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(allowed) or 'none'}."
             raise TypeError(f"{where}: unknown hyperparameter {name!r}; {hint}")

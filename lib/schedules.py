@@ -6,25 +6,34 @@ Give one to an optimizer with its numbers filled in:
 """
 
 import functools
+import inspect
 
-from lib.checks import check_number
+from lib.checks import check_names, check_number, check_step
 
 
 def schedule(function):
-    """Check a schedule's hyperparameters on each call; its body then is the equation alone.
+    """Check a schedule's arguments on each call; its body then is the equation alone.
+
+    ``t`` is a step >= 0 and gives one rate, or an array of steps and gives an array of rates.
 
     Raises (when the schedule is called):
-        TypeError: a hyperparameter is not a number.
+        TypeError: a hyperparameter is unknown or missing; it, or ``t``, is not a number.
         ValueError: a hyperparameter or ``t`` is out of range.
     """
+    name = function.__name__
+    hyperparameters = [p for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY]
+    allowed = [p.name for p in hyperparameters]
+    required = [p.name for p in hyperparameters if p.default is p.empty]
 
     @functools.wraps(function)
-    def checked(t, **hyperparameters):
-        for name, value in hyperparameters.items():
-            check_number(name, value, function.__name__)
-        if t < 0:
-            raise ValueError(f"{function.__name__}: t must be a step >= 0, got {t!r}.")
-        return function(t, **hyperparameters)
+    def checked(t, **given):
+        check_names(given, allowed, name)
+        if missing := [key for key in required if key not in given]:
+            fill_in = ", ".join(f"{key}=..." for key in missing)
+            raise TypeError(f"{name}: no value for {', '.join(missing)}; fill it in: partial({name}, {fill_in}).")
+        numbers = {key: check_number(key, value, name) for key, value in given.items()}
+        check_step(t, name)
+        return function(t, **numbers) + 0 * t  # an array of steps gives a rate for each of them
 
     return checked
 

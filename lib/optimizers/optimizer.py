@@ -1,8 +1,10 @@
 """Stepping a whole model: a rule, its hyperparameters, and the state of every parameter."""
 
-import math
+import inspect
+import reprlib
 from collections.abc import Callable
 
+import numpy as np
 from array_api_compat import array_namespace, is_array_api_obj
 
 from lib.checks import check_names, check_number
@@ -32,24 +34,27 @@ class Optimizer:
     """
 
     def __init__(self, rule: Callable, **hyperparameters):
-        if not hasattr(rule, "state"):
-            raise TypeError(f"rule must be an update rule such as lib.optimizers.adam, got {rule!r}.")
+        if not (callable(rule) and hasattr(rule, "counts_steps")):
+            raise TypeError(
+                f"rule must be an update rule such as lib.optimizers.adam, the function itself; got {rule!r}."
+            )
         check_names(hyperparameters, rule.defaults, rule.__name__)
         self.rule = rule
         self.hyperparameters = rule.defaults | hyperparameters
         for name, value in self.hyperparameters.items():
+            if value is inspect.Parameter.empty:
+                raise TypeError(f"{rule.__name__} has no default for {name}; pass {name}=...")
             if not callable(value):
-                check_number(name, value, rule.__name__)
+                self.hyperparameters[name] = check_number(name, value, rule.__name__)
         self.t = 0
         self.state: dict = {}
 
-    def hyperparameters_at(self, step: int) -> dict[str, float]:
-        """Every hyperparameter as a number at ``step`` (counted from 0), schedules evaluated and checked."""
+    def hyperparameters_at(self, step: int) -> dict[str, int | float]:
+        """Every hyperparameter as a plain number at ``step`` (counted from 0), schedules evaluated and checked."""
         numbers = {}
         for name, value in self.hyperparameters.items():
             if callable(value):
-                value = value(step)
-                check_number(name, value, f"{self.rule.__name__}, schedule at step {step}")
+                value = check_number(name, value(step), f"{self.rule.__name__}, schedule at step {step}")
             numbers[name] = value
         return numbers
 
@@ -58,17 +63,19 @@ class Optimizer:
 
         Args:
             params: list, tuple or dict of floating-point arrays (NumPy, PyTorch or JAX; any shapes).
-            grads: their gradients, in the same kind of container, with the same names, shapes and dtypes.
+            grads: their gradients: list or tuple for list or tuple, dict with the same keys for dict; of the same
+                library, shapes and dtypes.
 
         Returns:
-            The new parameters, in a container of the same kind.
+            The new parameters, in a container of the kind of ``params``.
 
         Raises:
-            TypeError: wrong container, not an array, integer or mismatched dtype.
+            TypeError: wrong container, not an array, a dtype that is not real floating, or mismatched dtypes.
             KeyError: a parameter has no gradient, or a gradient no parameter.
-            ValueError: nothing to step, mismatched number or shape, or a gradient that is not finite.
+            ValueError: nothing to step, mismatched number or shape, or an entry that is not finite.
+            FloatingPointError: the step would make an entry of a parameter or of its state overflow, or 0 / 0.
         """
-        pairs = _pair(params, grads)
+        pairs = pair(params, grads)
         hyperparameters = self.hyperparameters_at(self.t)
         time = (self.t + 1,) if self.rule.counts_steps else ()
         if self.state and self.state.keys() != pairs.keys():
@@ -77,29 +84,62 @@ class Optimizer:
                 "use one Optimizer for each set of parameters."
             )
         new_params, new_state = {}, {}
-        for name, (x, g) in pairs.items():
-            state = self.state.get(name) or self._start(x)
-            _check_pair(name, x, g, state)
-            new = self.rule(x, g, *state.values(), *time, **hyperparameters)
-            new_params[name], *new_values = new if state else (new,)
-            new_state[name] = dict(zip(state, new_values, strict=True))
+        with np.errstate(all="ignore"):  # _check_new makes an error of what NumPy would warn of
+            for name, (x, g) in pairs.items():
+                xp = _check_pair(name, x, g)
+                state = self.state.get(name) or {key: xp.full_like(x, start) for key, start in self.rule.state.items()}
+                _check_state(name, x, state)
+                new = self.rule(x, g, *state.values(), *time, **hyperparameters)
+                new_params[name], *values = self._check_new(name, x, g, new, xp)
+                new_state[name] = dict(zip(self.rule.state, values, strict=True))
+        if not isinstance(params, dict):
+            make = getattr(params, "_make", type(params))  # a namedtuple has its own way
+            new_params = make(new_params.values())
         self.t, self.state = self.t + 1, new_state
-        return new_params if isinstance(params, dict) else type(params)(new_params.values())
+        return new_params
 
-    def _start(self, x) -> dict:
-        if not is_array_api_obj(x):
-            return {}  # _check_pair says what is wrong with x
-        full_like = array_namespace(x).full_like
-        return {name: full_like(x, value) for name, value in self.rule.state.items()}
+    def _check_new(self, name, x, g, new, xp) -> list:
+        """What the rule returned for parameter ``x``, as arrays: the new ``x`` and the new state."""
+        rule = self.rule.__name__
+        keys = [f"params[{name!r}]", *self.rule.state]
+        values = new if len(keys) > 1 else (new,)
+        if not isinstance(values, tuple) or len(values) != len(keys):
+            raise TypeError(f"{rule} must return ({', '.join(['x', *self.rule.state])}), got {reprlib.repr(new)}.")
+        arrays = [xp.asarray(value) for value in values]  # NumPy makes a number of an array without dimensions
+        for key, a in zip(keys, arrays, strict=True):
+            if a.shape != x.shape or a.dtype != x.dtype:
+                raise TypeError(
+                    f"{rule} made {key} {a.dtype}{tuple(a.shape)} out of {x.dtype}{tuple(x.shape)}; "
+                    "a rule must keep dtype and shape."
+                )
+            if not xp.isfinite(a).all():
+                if not xp.isfinite(x).all():
+                    raise ValueError(
+                        f"params[{name!r}] {_not_finite(x)}; no step was taken. Start from finite numbers."
+                    )
+                largest = float(xp.max(xp.abs(g)))
+                raise FloatingPointError(
+                    f"{rule}: after this step {key} {_not_finite(a)}; no step was taken. The largest entry of "
+                    f"grads[{name!r}] is {largest:.4g}, its dtype {g.dtype}: clip the gradient, lower the learning "
+                    "rate, raise eps, or use a wider dtype."
+                )
+        return arrays
 
 
-def _pair(params, grads) -> dict:
-    """``{name: (parameter, gradient)}``, with list positions as names."""
+def pair(params, grads) -> dict:
+    """``{name: (parameter, gradient)}``, with list positions as names.
+
+    Raises:
+        TypeError: not a list, tuple or dict, or a dict beside a list.
+        KeyError: a parameter has no gradient, or a gradient no parameter.
+        ValueError: nothing to step, or mismatched numbers.
+    """
     for argument, value in ("params", params), ("grads", grads):
         if not isinstance(value, list | tuple | dict):
+            remedy = f"put a single array in a list: [{argument}]" if is_array_api_obj(value) else f"list({argument})?"
             raise TypeError(
-                f"{argument} must be a list, tuple or dict of arrays, got {type(value).__name__}; "
-                f"put a single array in a list: [{argument}]."
+                f"{argument} must be a list, tuple or dict of arrays, got {type(value).__name__} "
+                f"{reprlib.repr(value)}; {remedy}."
             )
     if isinstance(params, dict) != isinstance(grads, dict):
         raise TypeError(
@@ -109,31 +149,42 @@ def _pair(params, grads) -> dict:
     if not params:
         raise ValueError("params is empty; pass at least one parameter array.")
     if isinstance(params, dict):
-        if missing := params.keys() - grads.keys():
-            raise KeyError(f"grads has no entry for {sorted(missing)}; pass a gradient for every parameter.")
-        if extra := grads.keys() - params.keys():
-            raise KeyError(f"grads has entries for {sorted(extra)} that params lacks; remove or rename them.")
+        if missing := [name for name in params if name not in grads]:
+            raise KeyError(f"grads has no entry for {missing}; pass a gradient for every parameter.")
+        if extra := [name for name in grads if name not in params]:
+            raise KeyError(f"grads has entries for {extra} that params lacks; remove or rename them.")
         return {name: (params[name], grads[name]) for name in params}
     if len(params) != len(grads):
         raise ValueError(f"grads has {len(grads)} arrays for {len(params)} parameters; pass one for each.")
     return dict(enumerate(zip(params, grads, strict=True)))
 
 
-def _check_pair(name, x, g, state) -> None:
-    """Raise if parameter ``x`` and gradient ``g`` cannot be stepped together; ``name`` is what to call them."""
+def _check_pair(name, x, g):
+    """The namespace of parameter ``x`` and gradient ``g``; raises if they cannot be stepped together.
+
+    ``name`` is what messages call them.
+    """
     for argument, a in (f"params[{name!r}]", x), (f"grads[{name!r}]", g):
+        if a is None:
+            raise TypeError(f"{argument} must be an array, got None; has the gradient been computed?")
         if not is_array_api_obj(a):
-            raise TypeError(f"{argument} must be an array, got {a!r}; wrap it: np.asarray({a!r}, dtype=float).")
+            raise TypeError(
+                f"{argument} must be an array, got {reprlib.repr(a)}; wrap it: np.asarray(..., dtype=float)."
+            )
+        if getattr(a, "requires_grad", False):
+            raise ValueError(
+                f"{argument} tracks gradients, so a step would be recorded too; pass the tensor's .detach()."
+            )
     xp = array_namespace(x)
-    if array_namespace(g) is not xp:
+    if type(g) is not type(x) and array_namespace(g) is not xp:
         raise TypeError(
             f"grads[{name!r}] is a {type(g).__module__} array, params[{name!r}] a {type(x).__module__} array; "
             "convert one of them."
         )
     if not xp.isdtype(x.dtype, "real floating"):
         raise TypeError(
-            f"params[{name!r}] has dtype {x.dtype}, which cannot hold a fraction of a step; "
-            "convert it to a floating dtype, for example float64."
+            f"params[{name!r}] has dtype {x.dtype}, but a step needs real fractions; "
+            "convert it to a real floating dtype, for example float64."
         )
     if g.dtype != x.dtype:
         raise TypeError(f"grads[{name!r}] has dtype {g.dtype}, params[{name!r}] {x.dtype}; convert the gradient.")
@@ -141,19 +192,27 @@ def _check_pair(name, x, g, state) -> None:
         raise ValueError(
             f"grads[{name!r}] has shape {tuple(g.shape)}, params[{name!r}] {tuple(x.shape)}; they must be equal."
         )
+    if not xp.isfinite(g).all():
+        raise ValueError(
+            f"grads[{name!r}] {_not_finite(g)}; no step was taken. Lower the learning rate or clip the gradient."
+        )
+    return xp
+
+
+def _check_state(name, x, state) -> None:
     for key, s in state.items():
         if s.shape != x.shape or s.dtype != x.dtype:
             raise ValueError(
                 f"params[{name!r}] is {x.dtype}{tuple(x.shape)}, but this optimizer's {key} for it is "
                 f"{s.dtype}{tuple(s.shape)}; use a new Optimizer for a changed parameter."
             )
-    if getattr(x, "requires_grad", False):
-        raise ValueError(
-            f"params[{name!r}] tracks gradients, so a step would be recorded too; pass params[{name!r}].detach()."
-        )
-    if not xp.all(xp.isfinite(g)):
-        bad = g[~xp.isfinite(g)] if g.shape else g
-        raise ValueError(
-            f"grads[{name!r}] has {max(1, math.prod(bad.shape))} of {max(1, math.prod(g.shape))} entries that are "
-            f"not finite (nan or inf); no step was taken. Lower the learning rate or clip the gradient."
-        )
+
+
+def _not_finite(a) -> str:
+    """How many entries of ``a`` are not finite, and which is the first: the predicate of an error message."""
+    xp = array_namespace(a)
+    flat = xp.reshape(a, (-1,))
+    bad = xp.nonzero(~xp.isfinite(flat))[0]
+    first = int(bad[0])
+    index = tuple(map(int, np.unravel_index(first, tuple(a.shape))))
+    return f"has {len(bad)} of {len(flat)} entries that are not finite, the first {float(flat[first])} at {index}"

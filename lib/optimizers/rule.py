@@ -15,6 +15,7 @@ it and does the checking.
 """
 
 import inspect
+from numbers import Real
 
 from lib.checks import RANGES
 
@@ -23,25 +24,32 @@ def rule(function):
     """Read a rule's state and hyperparameters off its signature and attach them; the function itself is unchanged.
 
     Attributes set: ``state`` (dict of name to starting value), ``counts_steps`` (whether it takes ``t``) and
-    ``defaults`` (dict of hyperparameter to value).
+    ``defaults`` (dict of hyperparameter to value; ``inspect.Parameter.empty`` where the signature gives none).
 
     Raises:
-        TypeError: the signature is not ``(x, g, *state, [t], *, hyperparameters)``, or a hyperparameter has no range
-            in ``lib.checks.RANGES``.
+        TypeError: the signature is not ``(x, g, *state, [t], *, hyperparameters)``, a starting value is not a number,
+            or a hyperparameter has no range in ``lib.checks.RANGES``.
     """
-    parameters = inspect.signature(function).parameters.values()
-    positional = {p.name: p.default for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD}
-    names = list(positional)
-    if names[:2] != ["x", "g"] or "t" in names[:-1]:
-        raise TypeError(f"{function.__name__}: a rule takes (x, g, its state, t if it needs it), not {names}.")
-    function.counts_steps = names[-1] == "t"
-    function.state = {
-        name: 0.0 if positional[name] is inspect.Parameter.empty else positional[name]
-        for name in names[2:]
-        if name != "t"
-    }
-    function.defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    for name in function.defaults:
+    signature = inspect.signature(function)
+    parameters = signature.parameters.values()
+    positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
+    defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+    if positional[:2] != ["x", "g"] or "t" in positional[:-1] or len(positional) + len(defaults) < len(parameters):
+        raise TypeError(
+            f"{function.__name__}: a rule takes (x, g, its state, t if it needs it, *, its hyperparameters), "
+            f"not {signature}."
+        )
+    starts = {p.name: 0.0 if p.default is p.empty else p.default for p in parameters}
+    state = {name: starts[name] for name in positional[2:] if name != "t"}
+    for name, value in state.items():
+        if name in RANGES:
+            raise TypeError(
+                f"{function.__name__}: {name} is a hyperparameter; put it behind a star: (..., *, {name}=...)."
+            )
+        if not isinstance(value, Real):
+            raise TypeError(f"{function.__name__}: {name} must start at a number, not at {value!r}.")
+    for name in defaults:
         if name not in RANGES:
             raise TypeError(f"{function.__name__}: give the hyperparameter {name!r} a range in lib.checks.RANGES.")
+    function.state, function.counts_steps, function.defaults = state, "t" in positional, defaults
     return function
