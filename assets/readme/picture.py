@@ -20,7 +20,7 @@ DISH, STEPS = quadratic(20, "dish"), 40
 # Gradient descent at three rates: (rate, where its name stands beside its loss, in points).
 WALKS = {"too small": (0.004, (-4, 8)), "about right": (0.09, (-8, -4)), "too large": (0.102, (-8, -4))}
 # Three rules, and where the name of each stands beside its walk.
-RULES_SHOWN = {"gradient_descent": (1.25, -1.2), "momentum": (0.75, -1.93), "adam": (-0.55, 0.7)}
+RULES_SHOWN = {"gradient_descent": (1.25, -1.2), "momentum": (0.75, -1.93), "adam": (-0.8, 0.6)}
 
 
 def run(landscape: Landscape, rule: str, lr: float) -> History:
@@ -44,7 +44,7 @@ def until_it_leaves(path: np.ndarray, landscape: Landscape) -> np.ndarray:
 def draw() -> plt.Figure:
     """Above, gradient descent at three rates. Below, its loss at every rate; and three rules, each at its best."""
     above = [name for name in WALKS for _ in range(2)]
-    figure, axes = plt.subplot_mosaic([above, ["rates"] * 3 + ["rules"] * 3], figsize=(7, 5.4), height_ratios=(1, 1.6))
+    figure, axes = plt.subplot_mosaic([above, ["rates"] * 3 + ["rules"] * 3], figsize=(6.4, 5.4), height_ratios=(1, 1.6))
     color = COLORS["gradient_descent"]
 
     rates = np.geomspace(1e-3, 0.11, 200)
