@@ -1,0 +1,64 @@
+/* What the theme leaves out for readers who listen, who use the keyboard, or who have a small screen.
+   A plain script in the head: it runs when the page is parsed and before the theme's own scripts see it. */
+
+(() => {
+  const all = (selector) => document.querySelectorAll(selector);
+
+  /* A page opened from disk may not fetch others, so its search shows titles without excerpts. */
+  if (location.protocol === "file:") DOCUMENTATION_OPTIONS.SHOW_SEARCH_SUMMARY = false;
+
+  function nameThings() {
+    /* The name that a screen reader speaks must contain the text on the screen. */
+    all(".search-button-field, details.hide > summary").forEach((e) => e.removeAttribute("aria-label"));
+    all(".theme-switch").forEach((icon) => icon.removeAttribute("title"));
+    const sidebar = document.querySelector("#pst-primary-sidebar");
+    sidebar?.setAttribute("role", "complementary");
+    sidebar?.setAttribute("aria-label", "Book");
+    /* Roles that ARIA has given up, or that their contents do not fit. */
+    all("[role='doc-biblioentry'], .citation-list").forEach((e) => e.removeAttribute("role"));
+    /* sphinx-exercise gives every exercise of a page the same id. */
+    all("#exercise-content, #solution-content").forEach((e) => e.removeAttribute("id"));
+  }
+
+  /* pandas: the index's name joins the row of the column names; numbers stand under numbers. */
+  function arrangeTable(table) {
+    const rows = [...table.tHead.rows];
+    const last = rows.at(-1);
+    const names = [...last.cells].filter((cell) => cell.textContent.trim());
+    const isIndexRow = rows.length > 1 && names.every((cell) => !rows.at(-2).cells[cell.cellIndex].textContent.trim());
+    if (isIndexRow) {
+      names.forEach((cell) => (rows.at(-2).cells[cell.cellIndex].textContent = cell.textContent));
+      last.remove();
+    }
+    for (const th of table.querySelectorAll("thead th"))
+      if (!th.textContent.trim()) th.replaceWith(document.createElement("td"));
+    const number = /^[-+−]?(\d[\d,]*\.?\d*(e[-+]?\d+)?|nan|inf)?[%x×]?$/i;
+    const body = [...table.tBodies[0].rows];
+    for (const head of table.tHead.rows[table.tHead.rows.length - 1].cells) {
+      const column = body.map((row) => row.cells[row.cells.length - (table.tHead.rows[0].cells.length - head.cellIndex)]);
+      if (head.cellIndex && column.every((cell) => cell && number.test(cell.textContent.trim())))
+        [head, ...column].forEach((cell) => cell.classList.add("number"));
+    }
+  }
+
+  /* What scrolls sideways must be reachable with the keyboard. */
+  function focusable() {
+    for (const box of all(".bd-article pre, .bd-article .text_html, .bd-article div.math mjx-container, .pst-scrollable-table-container"))
+      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
+  }
+
+  document.addEventListener("readystatechange", () => {
+    if (document.readyState !== "interactive") return;
+    nameThings();
+    all("table.dataframe").forEach(arrangeTable);
+  });
+  document.addEventListener("DOMContentLoaded", () => {
+    for (const button of all(".toggle-button"))
+      button.setAttribute("aria-label", button.parentElement.textContent.trim());
+  });
+  addEventListener("load", async () => {
+    await window.MathJax?.startup?.promise;
+    focusable();
+    addEventListener("resize", focusable);
+  });
+})();
