@@ -46,6 +46,30 @@ def test_the_mistakes_are_mistakes_and_differ_from_each_other():
             assert abs(a - b).max() > 1e-8
 
 
+@pytest.mark.parametrize(
+    ("mistake", "step"),
+    [
+        (exercises.no_correction, lambda g, m, v, eps: m * g / (v**0.5 * g + eps)),
+        (exercises.t_stays_at_1, lambda g, m, v, eps: m / 0.1 * g / ((v / 0.001) ** 0.5 * g + eps)),
+        (exercises.t_one_ahead, lambda g, m, v, eps: m / 0.271 * g / ((v / (1 - 0.999**3)) ** 0.5 * g + eps)),
+        (exercises.only_m_corrected, lambda g, m, v, eps: g / (v**0.5 * g + eps)),
+        (exercises.only_v_corrected, lambda g, m, v, eps: m * g / (g + eps)),
+        (exercises.corrected_averages_kept, lambda g, m, v, eps: g / m / (g / v**0.5 + eps)),
+        (exercises.eps_inside_the_root, lambda g, m, v, eps: g / (g**2 + eps) ** 0.5),
+        (exercises.eps_left_out, lambda g, m, v, eps: 1.0),
+        (exercises.eps_outside_the_parentheses, lambda g, m, v, eps: 1.0 - eps),
+        (exercises.eps_hat, lambda g, m, v, eps: g / (g + eps / v**0.5)),
+        (exercises.no_root, lambda g, m, v, eps: g / (g**2 + eps)),
+        (exercises.wrong_way, lambda g, m, v, eps: -g / (g + eps)),
+    ],
+)
+def test_a_mistake_is_what_its_name_says(mistake, step):
+    # Two steps on a constant gradient g leave m = (1 - beta1**2) g and v = (1 - beta2**2) g**2.
+    g, eps = 1e-4, 1e-8
+    second = steps_of(mistake, [g, g], lr=1.0)[1]
+    assert second == pytest.approx(step(g, 1 - 0.9**2, 1 - 0.999**2, eps), rel=1e-10)
+
+
 def test_eps_hat_is_keras():
     gradients = exercises.trial()
     ours, theirs = (steps_of(rule, gradients, lr=1.0) for rule in (exercises.eps_hat, keras.adam))
@@ -143,11 +167,15 @@ def test_wrong(verdict, number, answer, hint):
     assert hint in said
 
 
-def test_every_suspect_is_found_by_the_experiment_that_its_bug_names():
-    spike, steady, small = np.zeros(200), np.ones(1000), np.full(3, 1e-6)
-    spike[0] = 1.0
-    for name, gradients in ("A", steady), ("B", spike), ("C", small):
-        assert abs(steps_of(suspects[name], gradients, lr=1.0) - steps_of(adam, gradients, lr=1.0)).max() > 0.5
+def test_every_suspect_has_its_bug():
+    assert steps_of(suspects["A"], np.ones(12), lr=1.0)[-1] == pytest.approx(
+        (1 - 0.9**12) / 0.1 / ((1 - 0.999**12) / 0.001) ** 0.5, rel=1e-6
+    )
+    spike = np.eye(1, 101)[0]  # each step after it, m keeps 0.999 of itself and the root of v only 0.9**0.5
+    later = steps_of(suspects["B"], spike, lr=1.0)
+    correction = (1 - 0.9**101) ** 0.5 / (1 - 0.999**101) * 0.001 / 0.1**0.5
+    assert later[-1] == pytest.approx(correction * (0.999 / 0.9**0.5) ** 100, rel=1e-4)
+    assert steps_of(suspects["C"], [1e-6], lr=1.0)[0] == pytest.approx(1e-6 / (1e-12 + 1e-8) ** 0.5)
     assert {guilty for guilty, _ in BUGS.values()} == {*suspects, None}
 
 
