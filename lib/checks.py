@@ -77,6 +77,6 @@ def check_names(given: Iterable[str], allowed: Iterable[str], where: str) -> Non
     allowed = list(allowed)
     for name in given:
         if name not in allowed:
-            near = difflib.get_close_matches(name, allowed, n=1)
+            near = difflib.get_close_matches(name.lower(), allowed, n=1)
             hint = f"did you mean {near[0]!r}?" if near else f"it takes {', '.join(allowed) or 'none'}."
             raise TypeError(f"{where}: unknown hyperparameter {name!r}; {hint}")

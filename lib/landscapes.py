@@ -29,10 +29,10 @@ class Landscape:
 
 
 def quadratic(condition_number, name="quadratic"):
-    """The bowl ``(x**2 + k * y**2) / 2`` with curvatures 1 and ``k``, the condition number (a number >= 1)."""
+    """The bowl ``(x**2 + k * y**2) / 2`` with curvatures 1 and ``k``, the condition number (a finite number >= 1)."""
     k = condition_number
-    if not k >= 1:
-        raise ValueError(f"quadratic: condition_number must be a number >= 1, got {k!r}.")
+    if not 1 <= k < float("inf"):
+        raise ValueError(f"quadratic: condition_number must be a finite number >= 1, got {k!r}.")
     return Landscape(
         name,
         value=lambda x, y: (x**2 + k * y**2) / 2,

@@ -7,14 +7,17 @@ print(history.reason)
 
 import copy
 import math
+import reprlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
+from array_api_compat import array_namespace, is_array_api_obj
 
-from lib.checks import COUNT, NON_NEGATIVE
+from lib.checks import COUNT, FINITE, NON_NEGATIVE, POSITIVE, check_range
 from lib.landscapes import Landscape
 from lib.optimizers import Optimizer
+from lib.optimizers.optimizer import pair
 
 
 @dataclass
@@ -44,23 +47,37 @@ class History:
 
     @property
     def path(self) -> np.ndarray:
-        """Where a single parameter went: array (steps + 1, *its shape)."""
+        """Where a single parameter went: array (steps + 1, *its shape).
+
+        Raises:
+            ValueError: the parameters were not kept, or there is more than one.
+        """
+        if not self.params:
+            raise ValueError("path: this run kept no parameters; train with keep_params=True.")
+        if isinstance(self.params[0], dict) or len(self.params[0]) != 1:
+            raise ValueError("path: for a list with a single parameter; read the others from history.params.")
         return np.stack([np.asarray(params[0]) for params in self.params])
 
 
 def objective(landscape: Landscape) -> Callable:
-    """A landscape as an objective for `train`: ``[point]`` (array of shape (2,)) -> (height, [gradient])."""
+    """A landscape as an objective for `train`: ``[point]`` (array of shape (2,)) -> (height, [gradient]).
+
+    Raises (when the objective is called):
+        ValueError: the parameters are not one point.
+    """
 
     def value_and_gradient(params):
+        if isinstance(params, dict) or len(params) != 1 or getattr(params[0], "shape", None) != (2,):
+            raise ValueError(f"params must be [point], an array of shape (2,) in a list, got {params!r}.")
         (point,) = params
-        return landscape.value(*point), [np.array(landscape.gradient(*point))]
+        return landscape.value(*point), [array_namespace(point).stack(landscape.gradient(*point))]
 
     return value_and_gradient
 
 
 def loss_below(threshold: float) -> Callable[[History], str | None]:
     """Stop when the loss is below ``threshold``."""
-    _require(isinstance(threshold, int | float) and math.isfinite(threshold), "threshold", "a finite number", threshold)
+    threshold = check_range(FINITE, "threshold", threshold, "loss_below")
 
     def loss_below(history):
         if history.losses[-1] < threshold:
@@ -71,7 +88,7 @@ def loss_below(threshold: float) -> Callable[[History], str | None]:
 
 def gradient_norm_below(threshold: float) -> Callable[[History], str | None]:
     """Stop when the gradient's norm is below ``threshold``: a minimum, or a saddle, or a plateau."""
-    _require(NON_NEGATIVE[1](threshold), "threshold", NON_NEGATIVE[0], threshold)
+    threshold = check_range(NON_NEGATIVE, "threshold", threshold, "gradient_norm_below")
 
     def gradient_norm_below(history):
         if history.gradient_norms[-1] < threshold:
@@ -82,8 +99,8 @@ def gradient_norm_below(threshold: float) -> Callable[[History], str | None]:
 
 def plateau(patience: int, min_delta: float = 0.0) -> Callable[[History], str | None]:
     """Stop when the best loss has not fallen by more than ``min_delta`` within the last ``patience`` steps."""
-    _require(COUNT[1](patience), "patience", COUNT[0], patience)
-    _require(NON_NEGATIVE[1](min_delta), "min_delta", NON_NEGATIVE[0], min_delta)
+    patience = check_range(COUNT, "patience", patience, "plateau")
+    min_delta = check_range(NON_NEGATIVE, "min_delta", min_delta, "plateau")
 
     def plateau(history):
         losses = history.losses
@@ -103,7 +120,7 @@ def train(
     divergence: float = 1e6,
     keep_params: bool = True,
 ) -> History:
-    """Minimise ``objective`` from ``params``; ``params`` itself is left alone.
+    """Minimize ``objective`` from ``params``; ``params`` itself is left alone.
 
     Args:
         objective: function of the parameters -> (loss, gradients in the same container).
@@ -111,30 +128,52 @@ def train(
         optimizer: steps the parameters; its state goes on from where it is.
         steps: the most steps to take.
         stop: stopping rules, asked in order before each step.
-        divergence: the run has diverged when the loss or a gradient is not finite, or when the loss lies above the
-            first one by more than ``divergence * max(1, abs(first loss))``.
+        divergence: the run has diverged when the loss or a gradient is not finite, when the loss lies above the first
+            one by more than ``divergence * max(1, abs(first loss))``, or when a step would overflow.
         keep_params: whether the history keeps a copy of the parameters at every step.
 
     Returns:
         The run's `History`. A run that diverges ends like any other: see ``history.stopped_by``.
 
     Raises:
+        TypeError: ``objective`` did not return (loss, gradients); ``stop`` is not a list; an argument is not a number.
         ValueError: ``steps`` is not a whole number >= 1, or ``divergence`` not a number > 0.
+        TypeError, KeyError, ValueError: what `Optimizer.step` has against the parameters or the gradients.
     """
-    _require(COUNT[1](steps), "steps", COUNT[0], steps)
-    _require(isinstance(divergence, int | float) and divergence > 0, "divergence", "a number > 0", divergence)
+    steps = check_range(COUNT, "steps", steps, "train")
+    divergence = check_range(POSITIVE, "divergence", divergence, "train")
+    if not isinstance(stop, Iterable):
+        raise TypeError(f"train: stop must be a list of stopping rules, got {stop!r}; put a single one in a list.")
     stop, history = list(stop), History()
     while True:
-        loss, grads = objective(params)
-        history.losses.append(float(loss))
-        history.gradient_norms.append(_norm(grads))
+        loss, grads = _evaluate(objective, params)
+        history.losses.append(loss)
+        history.gradient_norms.append(math.hypot(*(_norm(g) for _, g in pair(params, grads).values())))
         if keep_params:
             history.params.append(copy.deepcopy(params))
         history.stopped_by, history.reason = _verdict(history, steps, stop, divergence)
         if history.stopped_by:
             return history
-        history.rates.append(float(optimizer.hyperparameters_at(optimizer.t)["lr"]))
-        params = optimizer.step(params, grads)
+        rate = optimizer.hyperparameters_at(optimizer.t).get("lr", math.nan)
+        try:
+            params = optimizer.step(params, grads)
+        except FloatingPointError as error:
+            history.stopped_by, history.reason = "diverged", f"{error} This was step {history.steps + 1}."
+            return history
+        history.rates.append(rate)
+
+
+def _evaluate(objective: Callable, params) -> tuple:
+    """(loss as a float, gradients); raises a TypeError if that is not what the objective returns."""
+    with np.errstate(over="ignore", invalid="ignore"):  # `_verdict` says so when the loss or gradient is not finite
+        result = objective(params)
+    if not isinstance(result, tuple) or len(result) != 2:
+        raise TypeError(f"objective must return (loss, gradients), got {reprlib.repr(result)}.")
+    loss, grads = result
+    try:
+        return float(loss), grads
+    except (TypeError, ValueError, RuntimeError):  # torch raises a RuntimeError for a tensor of several entries
+        raise TypeError(f"objective must return a number as its loss, got {reprlib.repr(loss)}.") from None
 
 
 def _verdict(history: History, steps: int, stop: list, divergence: float) -> tuple[str, str]:
@@ -146,17 +185,19 @@ def _verdict(history: History, steps: int, stop: list, divergence: float) -> tup
         return "diverged", f"loss {loss:.4g} after {history.steps} steps, from {first:.4g}"
     for rule in stop:
         if reason := rule(history):
-            return rule.__name__, f"{reason}, after {history.steps} steps"
+            return getattr(rule, "__name__", type(rule).__name__), f"{reason}, after {history.steps} steps"
     if history.steps >= steps:
         return "steps", f"the limit of {steps} steps"
     return "", ""
 
 
-def _norm(grads) -> float:
-    arrays = grads.values() if isinstance(grads, dict) else grads
-    return math.hypot(*(float((g**2).sum()) ** 0.5 for g in arrays))
-
-
-def _require(holds: bool, name: str, range_: str, value) -> None:
-    if not holds:
-        raise ValueError(f"{name} must be {range_}, got {value!r}.")
+def _norm(g) -> float:
+    """The Euclidean norm of one array, scaled so that no square of an entry overflows."""
+    if not is_array_api_obj(g):
+        raise TypeError(f"objective must return arrays as its gradients, got {reprlib.repr(g)} among them.")
+    if 0 in g.shape:
+        return 0.0
+    largest = float(abs(g).max())
+    if largest == 0 or not math.isfinite(largest):
+        return largest
+    return largest * float(((g / largest) ** 2).sum()) ** 0.5

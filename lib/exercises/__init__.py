@@ -31,7 +31,13 @@ class Exercises:
 
     def exercise(self, number: int) -> Callable:
         """Mark a function of the answer as the judge of exercise ``number``: it raises `Wrong`, or returns why the
-        answer is right."""
+        answer is right.
+
+        Raises:
+            ValueError: there is a judge for ``number`` already.
+        """
+        if number in self._judges:
+            raise ValueError(f"there are two judges for exercise {number}.")
 
         def mark(judge):
             self._judges[number] = judge
@@ -40,18 +46,19 @@ class Exercises:
         return mark
 
     def __call__(self, number: int, answer) -> None:
-        """Print whether ``answer`` (a number, array or function, as the exercise asks) solves exercise ``number``.
+        """Print whether ``answer`` (a number, array or function, as the exercise asks) solves exercise ``number``; an
+        answer that is ``...``, or that has ``...`` among its parts, is still to come.
 
         Raises:
             KeyError: there is no such exercise.
         """
         if number not in self._judges:
             raise KeyError(f"there is no exercise {number}; this chapter has {sorted(self._judges)}.")
-        if answer is ...:
+        if any(part is ... for part in (answer if isinstance(answer, list | tuple) else [answer])):
             print(f"Exercise {number}: replace the dots with your answer and run the cell again.")
             return
         try:
-            print(f"Exercise {number}: right. {self._judges[number](answer)}")
+            print(f"Exercise {number}: right. {self._judges[number](answer) or ''}".rstrip())
         except Wrong as wrong:
             print(f"Exercise {number}: not yet. {wrong}")
         except Exception as error:  # the reader's own function failed: say so instead of a traceback into this file
@@ -62,6 +69,8 @@ def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
     """Raise `Wrong` unless ``answer`` equals ``expected`` in shape and, within ``tolerance`` of its size, in value."""
     try:
         given = np.asarray(answer, dtype=float)
+        if np.asarray(answer).dtype.kind not in "biuf":  # NumPy would read the string "2" as a number, and None as nan
+            raise TypeError
     except (TypeError, ValueError):
         raise Wrong(f"A number or an array was expected, not {answer!r}. {hint}".strip()) from None
     expected = np.asarray(expected, dtype=float)
