@@ -146,8 +146,8 @@ def playground() -> str:
     facts = {
         "sources": sources(sorted(modules)) | {"walk.py": (STAND_INS / "walk.py").read_text()},
         "rules": {name: rule_facts(rule) for name, rule in RULES.items()},
-        "landscapes": list(LANDSCAPES),
-        "minimum": [MINIMUM, dark(MINIMUM)],
+        "landscapes": {key: landscape.name for key, landscape in LANDSCAPES.items()},
+        "minimum": [MINIMUM, dark(MINIMUM)],  # the color of the star on a minimum
     }
     return f"globalThis.stepSize = {json.dumps(facts, indent=1)};\n"
 

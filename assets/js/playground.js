@@ -25,9 +25,11 @@
   };
   const RATES = [1e-5, 10];
   const STEPS = 200;
+  const KEPT = 3; // paths for comparison, at most
   const ASPECT = 4 / 3; // of the map, whose two axes have one scale: a gradient stands upright on a contour line
-  const COLUMNS = 120; // points of the grid under the contour lines
-  const LEVELS = 14;
+  const LEVELS = 14; // contour lines
+  const CELLS = 80; // of the grid from which they are drawn, from left to right; each is then
+  const FINER = 3; // cut in as many, in both directions
 
   // ---- The engine: one MicroPython for all playgrounds of a page -----------------------------------------------------
 
@@ -64,33 +66,44 @@
       this.landscapes = {};
     }
 
-    /** What lib/landscapes.py says of a landscape, the view of it that a map shows, and its heights on a grid. */
+    /** What lib/landscapes.py says of a landscape, and the view of it: its window, widened to the shape of the map. */
     landscape(name) {
-      return (this.landscapes[name] ??= this.#survey(name));
+      if (!this.landscapes[name]) {
+        const it = (this.landscapes[name] = JSON.parse(this.module.describe(name)));
+        const [[x0, x1], [y0, y1]] = it.window;
+        const height = Math.max((x1 - x0) / ASPECT, y1 - y0);
+        const around = (low, high, size) => [(low + high - size) / 2, (low + high + size) / 2];
+        it.view = [around(x0, x1, height * ASPECT), around(y0, y1, height)];
+      }
+      return this.landscapes[name];
     }
 
-    #survey(name) {
-      const it = JSON.parse(this.module.describe(name));
-      const [[x0, x1], [y0, y1]] = it.window;
-      // The view is the window, widened on one axis to the shape of the map.
-      const scale = Math.max((x1 - x0) / ASPECT, y1 - y0);
-      const around = (low, high, size) => [(low + high - size) / 2, (low + high + size) / 2];
-      it.view = [around(x0, x1, scale * ASPECT), around(y0, y1, scale)];
-      const step = (scale * ASPECT) / COLUMNS;
-      // One cell more on every side, so that the frame of the contours lies outside the map.
-      const [columns, rows] = [COLUMNS + 3, Math.round(COLUMNS / ASPECT) + 3];
-      const [x, y] = [it.view[0][0] - step, it.view[1][0] - step];
-      const heights = this.python.PyProxy.toJs(this.module.heights(name, x, step, columns, y, step, rows));
-      const lowest = Math.min(...heights);
-      const above = heights.map((height) => height - lowest);
+    /** Contour lines as SVG paths, from the lowest to the highest, in a unit of which the map is CELLS * FINER wide. */
+    contours(name) {
+      const it = this.landscape(name);
+      return (it.contours ??= this.#contours(name, it.view));
+    }
+
+    #contours(name, [[x0, x1], [y0, y1]]) {
+      const step = (x1 - x0) / CELLS;
+      // Two cells more on every side: one for the cubics, one to keep the frame of the contours outside the map.
+      const [columns, rows] = [CELLS + 5, Math.round(CELLS / ASPECT) + 5];
+      const flat = this.python.PyProxy.toJs(
+        this.module.heights(name, x0 - 2 * step, step, columns, y0 - 2 * step, step, rows));
+      const coarse = d3.range(rows).map((j) => flat.slice(j * columns, (j + 1) * columns));
+      const fine = d3.transpose(d3.transpose(coarse.map(refined)).map(refined));
       // Levels evenly spaced in the logarithm of the height above the lowest point, as in lib/figures.py.
+      const heights = fine.flat();
+      const lowest = d3.min(heights);
+      const above = heights.map((height) => height - lowest);
       const [first, last] = [d3.quantile(above, 0.01) + 1e-9, d3.max(above)];
       const levels = d3.range(LEVELS).map((i) => first * (last / first) ** (i / (LEVELS - 1)));
-      // d3 puts the first value at (0.5, 0.5); a path of it is in grid cells, which the map scales.
-      it.contours = d3.contours().size([columns, rows]).thresholds(levels)(above).map(({ coordinates }) =>
-        coordinates.flat().map((ring) => "M" + ring.map(([i, j]) => `${+i.toFixed(2)},${+j.toFixed(2)}`).join("L") + "Z").join(""));
-      it.gridToMap = (width) => `scale(${width / COLUMNS}) translate(-1.5 -1.5)`;
-      return it;
+      const trace = (ring) => "M" + ring.map((point) => point.map((c) => (c - FINER - 0.5).toFixed(2))).join("L") + "Z";
+      return d3
+        .contours()
+        .size([fine[0].length, fine.length])
+        .thresholds(levels)(above)
+        .map(({ coordinates }) => coordinates.flat().map(trace).join(""));
     }
 
     /** Flat list of x, y, height for the start and every step. */
@@ -104,6 +117,16 @@
       const request = { landscape, module, rule, state, counts_steps, hyperparameters, start, steps, limits };
       return this.python.PyProxy.toJs(this.module.walk(JSON.stringify(request)));
     }
+  }
+
+  /** FINER values for each of `values` but the outermost, on the cubics through four neighbors. */
+  function refined(values) {
+    const weights = d3.range(FINER).map((i) => {
+      const t = i / FINER;
+      return [-t * (t - 1) * (t - 2) / 6, (t + 1) * (t - 1) * (t - 2) / 2, -(t + 1) * t * (t - 2) / 2, (t + 1) * t * (t - 1) / 6];
+    });
+    return d3.range(1, values.length - 2).flatMap((i) =>
+      weights.map(([a, b, c, d]) => a * values[i - 1] + b * values[i] + c * values[i + 1] + d * values[i + 2]));
   }
 
   // ---- Sliders: how each kind of number moves -----------------------------------------------------------------------
@@ -159,10 +182,10 @@
     if (value === 0) return "0";
     const size = Math.abs(value);
     const text = size < 1e-3 || size >= 1e5 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
-    return text.replace("-", "−").replace("e-", "e−").replace("e+", "e");
+    return text.replace(/^-/, "−").replace("e+", "e");
   };
   const place = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
-  const setting = (value) => (value > 0 && value < 1e-3 ? value.toExponential() : String(value)).replace("-", "−");
+  const setting = (value) => value > 0 && value < 1e-3 ? value.toExponential() : String(value).replace("-", "−");
   const powerOfTen = (exponent) =>
     exponent >= -2 && exponent <= 3
       ? String(Number(`1e${exponent}`))
@@ -180,9 +203,10 @@
       <svg aria-hidden="true" focusable="false">
         <g class="playground-ground"></g>
         <g class="playground-ticks"></g>
-        <g class="playground-minima"></g>
+        <g class="playground-kept"></g>
         <path class="playground-line"></path>
         <path class="playground-dots"></path>
+        <g class="playground-minima"></g>
       </svg>
       <div class="playground-start" role="group" aria-label="Start point">
         <input type="range" step="any" aria-label="Start, x">
@@ -194,16 +218,21 @@
       <figcaption>height above the minimum, step by step</figcaption>
       <svg role="img" focusable="false">
         <g class="playground-ticks"></g>
+        <g class="playground-kept"></g>
         <path class="playground-line"></path>
       </svg>
     </figure>
-    <p class="playground-status" role="status"></p>
+    <div class="playground-words">
+      <p role="status"></p>
+      <ul aria-label="Kept for comparison"></ul>
+    </div>
     <div class="playground-controls">
       <label class="playground-choice"><span>landscape</span><select></select></label>
       <fieldset class="playground-rules"><legend>optimizer</legend><div></div></fieldset>
       <div class="playground-sliders"></div>
       <div class="playground-foot">
-        <button type="button">Reset</button>
+        <button type="button" name="keep">Keep path</button>
+        <button type="button" name="reset">Reset</button>
         <small></small>
       </div>
     </div>
@@ -226,6 +255,7 @@
     #engine;
     #initial; // the settings that the attributes ask for
     #now; // the settings of the moment
+    #kept = []; // the rules, with their settings, whose paths stay for comparison
     #frame = 0;
     #quiet = 0;
     #number = ++elements;
@@ -274,7 +304,7 @@
         const text = this.getAttribute(name).trim();
         return text && holds(Number(text)) ? Number(text) : wrong(name, `write ${range}, for example ${name}="${missing}".`);
       };
-      const landscape = oneOf("landscape", stepSize.landscapes);
+      const landscape = oneOf("landscape", Object.keys(stepSize.landscapes));
       const rule = oneOf("optimizer", rules);
       const asked = (this.getAttribute("choose") ?? rules.join(" ")).split(/\s+/).filter(Boolean);
       if (asked.some((name) => !rules.includes(name))) wrong("choose", `write names among ${rules.join(" ")}.`);
@@ -305,6 +335,8 @@
 
     #reset() {
       this.#now = structuredClone(this.#initial);
+      this.#kept = [];
+      this.#listKept();
       this.#show("select").value = this.#now.landscape;
       this.#show(`input[value="${this.#now.rule}"]`).checked = true;
       this.#changedLandscape();
@@ -321,8 +353,8 @@
     #build() {
       this.innerHTML = SKELETON;
       const select = this.#show("select");
-      for (const name of stepSize.landscapes)
-        select.append(new Option(capitalized(this.#engine.landscape(name).title), name));
+      for (const name in stepSize.landscapes)
+        select.append(new Option(capitalized(stepSize.landscapes[name]), name));
       select.addEventListener("change", () => {
         this.#now.landscape = select.value;
         this.#now.start = this.#engine.landscape(select.value).start;
@@ -346,7 +378,9 @@
         rules.append(label);
       }
 
-      this.#show("button").addEventListener("click", () => this.#reset());
+      this.#show("[name=keep]").addEventListener("click", () => this.#keep());
+      this.#show("[name=reset]").addEventListener("click", () => this.#reset());
+      this.#color(this.#show(".playground-minima"), stepSize.minimum);
       this.#makeStartMovable();
       this.#size.observe(this.#show(".playground-map"));
       this.#size.observe(this.#show(".playground-curve"));
@@ -361,7 +395,7 @@
       const { rule, own, most } = this.#now;
       const { color, file, hyperparameters } = stepSize.rules[rule];
       this.#color(this, color);
-      this.#show("small").innerHTML = `computed by <code>${file}</code>, in your browser`;
+      this.#show("small").innerHTML = `runs <code>${file}</code>`;
       const sliders = this.#show(".playground-sliders");
       sliders.replaceChildren();
       for (const it of hyperparameters) {
@@ -473,15 +507,48 @@
     #update() {
       cancelAnimationFrame(this.#frame);
       this.#frame = 0;
-      const { landscape, rule, own, lr, start, steps } = this.#now;
-      const flat = this.#engine.walk({ landscape, rule, hyperparameters: { lr, ...own[rule] }, start, steps });
-      this.path = d3.range(flat.length / 3).map((i) => [flat[3 * i], flat[3 * i + 1]]);
-      this.heights = d3.range(flat.length / 3).map((i) => flat[3 * i + 2]);
+      const { rule, lr, own } = this.#now;
+      const walk = this.#walk(rule, { lr, ...own[rule] });
+      this.path = walk.path;
+      this.heights = walk.heights;
+      // What was kept is walked again only from another start, or elsewhere.
+      const { landscape, start, steps } = this.#now;
+      const from = JSON.stringify([landscape, start, steps]);
+      for (const kept of this.#kept)
+        if (kept.from !== from) Object.assign(kept, { from }, this.#walk(kept.rule, kept.hyperparameters));
       this.#draw();
       // Words wait for a pause, so that a screen reader is not flooded.
-      const status = this.#show(".playground-status");
+      const status = this.#show("[role=status]");
       clearTimeout(this.#quiet);
       this.#quiet = setTimeout(() => (status.textContent = this.#summary()), status.textContent ? 200 : 0);
+    }
+
+    #walk(rule, hyperparameters) {
+      const { landscape, start, steps } = this.#now;
+      const flat = this.#engine.walk({ landscape, rule, hyperparameters, start, steps });
+      const points = d3.range(0, flat.length, 3);
+      return { path: points.map((i) => [flat[i], flat[i + 1]]), heights: points.map((i) => flat[i + 2]) };
+    }
+
+    #keep() {
+      const { rule, lr, own } = this.#now;
+      this.#kept = [...this.#kept, { rule, hyperparameters: { lr, ...own[rule] } }].slice(-KEPT);
+      this.#listKept();
+      this.#update();
+    }
+
+    #listKept() {
+      this.#show("ul").replaceChildren(
+        ...this.#kept.map(({ rule, hyperparameters }) => {
+          const item = document.createElement("li");
+          this.#color(item, stepSize.rules[rule].color);
+          const changed = stepSize.rules[rule].hyperparameters
+            .filter(({ name, default: usual }) => name === "lr" || hyperparameters[name] !== usual)
+            .map(({ name }) => `${(LABELS[name] ?? name).split(" ").at(-1)} ${setting(hyperparameters[name])}`);
+          item.textContent = [titleOf(rule), ...changed].join(", ");
+          return item;
+        }),
+      );
     }
 
     #summary() {
@@ -489,7 +556,7 @@
       const { minima } = this.#engine.landscape(landscape);
       const taken = this.path.length - 1;
       const counted = taken === 1 ? "1 step" : `${taken} steps`;
-      if (taken < steps) return `Diverged after ${counted}: the walk has left the map, more than ten times its size.`;
+      if (taken < steps) return `Diverged after ${counted}: the walk went further than ten times the size of the map.`;
       const [x, y] = this.path.at(-1);
       const distance = Math.min(...minima.map(([a, b]) => Math.hypot(x - a, y - b)));
       const where = minima.length ? `, ${inWords(distance)} from the ${minima.length > 1 ? "nearest " : ""}minimum` : "";
@@ -498,7 +565,7 @@
 
     #changedLandscape() {
       this.#show(".playground-ground").replaceChildren(
-        ...this.#engine.landscape(this.#now.landscape).contours.map((d, i) => {
+        ...this.#engine.contours(this.#now.landscape).map((d, i) => {
           const path = svg("path", { d });
           path.style.setProperty("--level", (i + 1) / LEVELS);
           return path;
@@ -514,7 +581,7 @@
     #drawMap() {
       const map = this.#show(".playground-map");
       const [width, height] = [map.clientWidth, map.clientWidth / ASPECT];
-      const { view, minima, gridToMap } = this.#engine.landscape(this.#now.landscape);
+      const { view, minima } = this.#engine.landscape(this.#now.landscape);
       const [[x0, x1], [y0, y1]] = view;
       const right = (x) => ((x - x0) / (x1 - x0)) * width;
       const down = (y) => height - ((y - y0) / (y1 - y0)) * height;
@@ -522,7 +589,8 @@
 
       const drawing = map.querySelector("svg");
       drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      this.#show(".playground-ground").setAttribute("transform", `translate(0 ${height}) scale(1 -1) ${gridToMap(width)}`);
+      const unit = width / (CELLS * FINER);
+      this.#show(".playground-ground").setAttribute("transform", `translate(0 ${height}) scale(${unit} ${-unit})`);
       drawing.querySelector(".playground-ticks").replaceChildren(
         ...d3.ticks(x0, x1, 5).filter((x) => right(x) > 44 && right(x) < width - 14)
           .map((x) => svg("text", { x: right(x), y: height - 7, "text-anchor": "middle" }, setting(x))),
@@ -532,7 +600,9 @@
       this.#show(".playground-minima").replaceChildren(
         ...minima.map(([x, y]) => svg("path", { d: STAR, transform: `translate(${right(x)} ${down(y)})` })),
       );
-      drawing.querySelector(".playground-line").setAttribute("d", "M" + this.path.map(at).join("L"));
+      const trace = (path) => "M" + path.map(at).join("L");
+      this.#drawKept(drawing, ({ path }) => trace(path));
+      drawing.querySelector(":scope > .playground-line").setAttribute("d", trace(this.path));
       drawing.querySelector(".playground-dots").setAttribute("d", this.path.map((p) => `M${at(p)}h0`).join(""));
 
       const handle = this.#show(".playground-start");
@@ -546,31 +616,46 @@
       });
     }
 
+    #drawKept(drawing, trace) {
+      drawing.querySelector(".playground-kept").replaceChildren(
+        ...this.#kept.map((kept) => {
+          const path = svg("path", { d: trace(kept), class: "playground-line" });
+          this.#color(path, stepSize.rules[kept.rule].color);
+          return path;
+        }),
+      );
+    }
+
     #drawCurve() {
       const drawing = this.#show(".playground-curve svg");
       const [width, height] = [drawing.clientWidth, drawing.clientHeight];
       const { lowest } = this.#engine.landscape(this.#now.landscape);
-      // Below 1e-16 a float64 height tells nothing.
-      const decades = this.heights.map((value) => Math.log10(Math.max(value - (lowest ?? 0), 1e-16)));
-      const [top, bottom] = [Math.ceil(d3.max(decades)), Math.min(Math.floor(d3.min(decades)), Math.ceil(d3.max(decades)) - 2)];
       const { most } = this.#now;
-      const right = (step) => 34 + (step / most) * (width - 34 - 12);
-      const down = (decade) => 8 + ((top - decade) / (top - bottom)) * (height - 8 - 20);
+      // In decades; below 1e-16 a float64 height tells nothing.
+      const decades = ({ heights }) => heights.map((value) => Math.log10(Math.max(value - (lowest ?? 0), 1e-16)));
+      const own = decades(this);
+      const [low, high] = d3.extent([this, ...this.#kept].flatMap(decades));
+      const top = Math.ceil(high);
+      const bottom = Math.min(Math.floor(low), top - 2);
+      const [left, right, above, below] = [34, width - 12, 8, height - 20];
+      const across = (step) => left + (step / most) * (right - left);
+      const down = (decade) => above + ((top - decade) / (top - bottom)) * (below - above);
+      const trace = (line) => "M" + line.map((decade, i) => `${across(i).toFixed(1)},${down(decade).toFixed(1)}`).join("L");
 
       drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
       drawing.setAttribute("aria-label",
-        `Height above the minimum against the number of steps, from ${inWords(10 ** decades[0])} at the start ` +
-        `to ${inWords(10 ** decades.at(-1))} after ${decades.length - 1} steps`);
+        `Height above the minimum against the number of steps, on a logarithmic axis: ${inWords(10 ** own[0])} at the ` +
+        `start, ${inWords(10 ** own.at(-1))} after ${own.length - 1} steps`);
       drawing.querySelector(".playground-ticks").replaceChildren(
         ...d3.range(top, bottom - 1, -Math.ceil((top - bottom) / 4)).flatMap((decade) => [
-          svg("path", { d: `M34,${down(decade)}H${width - 12}` }),
-          svg("text", { x: 28, y: down(decade) + 4, "text-anchor": "end" }, powerOfTen(decade)),
+          svg("path", { d: `M${left},${down(decade)}H${right}` }),
+          svg("text", { x: left - 6, y: down(decade) + 4, "text-anchor": "end" }, powerOfTen(decade)),
         ]),
         ...d3.ticks(0, most, 4).map((step) =>
-          svg("text", { x: right(step), y: height - 4, "text-anchor": "middle" }, setting(step))),
+          svg("text", { x: across(step), y: height - 4, "text-anchor": "middle" }, setting(step))),
       );
-      drawing.querySelector(".playground-line")
-        .setAttribute("d", "M" + decades.map((decade, step) => `${right(step).toFixed(1)},${down(decade).toFixed(1)}`).join("L"));
+      this.#drawKept(drawing, (kept) => trace(decades(kept)));
+      drawing.querySelector(":scope > .playground-line").setAttribute("d", trace(own));
     }
   }
 

@@ -12,10 +12,10 @@ from lib.landscapes import LANDSCAPES
 
 
 def describe(landscape):
-    """The landscape of that name as JSON: its title, window, start and minima, and the lowest height of these."""
+    """The landscape of that name as JSON: its window, start and minima, and the lowest height of these."""
     it = LANDSCAPES[landscape]
     lowest = min([it.value(x, y) for x, y in it.minima]) if it.minima else None
-    return json.dumps({"title": it.name, "window": it.window, "start": it.start, "minima": it.minima, "lowest": lowest})
+    return json.dumps({"window": it.window, "start": it.start, "minima": it.minima, "lowest": lowest})
 
 
 def heights(landscape, x_first, x_step, columns, y_first, y_step, rows):
