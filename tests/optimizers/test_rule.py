@@ -1,0 +1,347 @@
+"""What holds for every update rule of the book and of the dialects: it is a pure, element-wise function of arrays, with
+the symmetries of its equation. And what `rule` reads off a signature."""
+
+import inspect
+import math
+
+import jax
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra.numpy import array_shapes, arrays
+
+from lib.checks import RANGES, check_number
+from lib.dialects import keras, optax
+from lib.dialects import torch as torch_dialect
+from lib.optimizers import RULES, adagrad, adam, gradient_descent, rule
+
+DIALECTS = {"torch": torch_dialect, "keras": keras, "optax": optax}  # optax has no rule of its own yet
+ALL = RULES | {
+    f"{dialect} {name}": value
+    for dialect, module in DIALECTS.items()
+    for name, value in vars(module).items()
+    if getattr(value, "__module__", "") == module.__name__ and hasattr(value, "counts_steps")
+}
+
+every_rule = pytest.mark.parametrize("name", ALL)
+few = settings(deadline=None, max_examples=25, derandomize=True)
+
+# Gradients whose squares neither overflow nor vanish, and numbers that are exact in float32: their squares are exact in
+# float64, so that pow, which Python floats use for g**2, and a product, which arrays use, round the same.
+sizes = st.floats(1e-6, 1e6) | st.floats(-1e6, -1e-6)
+short = st.floats(2**-20, 2**20, width=32) | st.floats(-(2**20), -(2**-20), width=32)
+powers_of_two = st.integers(-20, 20).map(lambda k: 2.0**k)
+
+
+def gradients(elements=sizes, dims=1):
+    """Arrays (steps, *shape): what a parameter meets in three steps."""
+    shape = array_shapes(min_dims=dims, max_dims=dims, max_side=5).map(lambda shape: (3, *shape))
+    return shape.flatmap(lambda shape: arrays(np.float64, shape, elements=elements))
+
+
+def walk(rule, x, gradients, **hyperparameters):
+    """[x, *state] after a step along each of ``gradients``."""
+    like = (lambda value: value) if isinstance(x, float) else lambda value: 0 * x + value
+    state = [like(value) for value in rule.state.values()]
+    for t, g in enumerate(gradients, start=1):
+        new = rule(x, g, *state, *([t] if rule.counts_steps else []), **rule.defaults | hyperparameters)
+        x, *state = new if state else (new,)
+    return [x, *state]
+
+
+def same(ours, theirs):
+    """Bit for bit, but for the sign of a zero."""
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def start(g):
+    return np.linspace(-1, 2, g[0].size).reshape(g[0].shape)
+
+
+# ---------- a pure function ----------
+
+
+@every_rule
+def test_nothing_that_a_rule_is_given_changes(name):
+    f = ALL[name]
+    given = [np.array([1.0, -2.0, 0.5]) + i for i in range(2 + len(f.state))]
+    before = [a.copy() for a in given]
+    for a in given:
+        a.setflags(write=False)  # an operation in place would raise
+    new = f(*given, *([3] if f.counts_steps else []))
+    same(given, before)
+    for a in new if f.state else (new,):
+        assert not any(np.shares_memory(a, b) for b in given)
+
+
+@every_rule
+def test_the_same_arguments_give_the_same_bits(name):
+    g = np.random.default_rng(0).normal(size=(5, 40))
+    same(walk(ALL[name], start(g), g), walk(ALL[name], start(g), g))
+
+
+@every_rule
+def test_a_rule_gives_back_its_parameter_and_its_state(name):
+    f = ALL[name]
+    new = f(np.ones(3), np.ones(3), *(np.ones(3) for _ in f.state), *([1] if f.counts_steps else []))
+    assert isinstance(new, tuple) == bool(f.state)
+    assert len(new if f.state else (new,)) == 1 + len(f.state)
+
+
+@every_rule
+@pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (2, 1, 3), (0,), (0, 2)])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_shape_and_dtype_are_kept(name, shape, dtype):
+    for a in walk(ALL[name], np.ones(shape, dtype), [np.full(shape, 0.5, dtype)] * 3, lr=0.5):
+        assert (a.shape, a.dtype) == (shape, dtype)
+
+
+@every_rule
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_torch_dtypes_are_kept(name, dtype):
+    for a in walk(ALL[name], torch.ones(2, 3, dtype=dtype), [torch.full((2, 3), 0.5, dtype=dtype)] * 3, lr=0.5):
+        assert (a.shape, a.dtype) == ((2, 3), dtype)
+
+
+# ---------- element by element ----------
+
+
+@every_rule
+@few
+@given(data=st.data(), g=gradients())
+def test_a_rule_commutes_with_permutation(name, data, g):
+    order = data.draw(st.permutations(range(g.shape[1])))
+    x = start(g)
+    same(walk(ALL[name], x[order], g[:, order]), [a[order] for a in walk(ALL[name], x, g)])
+
+
+@every_rule
+@few
+@given(data=st.data(), g=gradients())
+def test_a_rule_commutes_with_concatenation(name, data, g):
+    cut = data.draw(st.integers(0, g.shape[1]))
+    x = start(g)
+    left, right = walk(ALL[name], x[:cut], g[:, :cut]), walk(ALL[name], x[cut:], g[:, cut:])
+    same([np.concatenate(pair) for pair in zip(left, right, strict=True)], walk(ALL[name], x, g))
+
+
+@every_rule
+@few
+@given(g=gradients(dims=2))
+def test_a_rule_does_not_see_the_layout(name, g):
+    x = start(g)
+    expected = walk(ALL[name], x, g)
+    same([a.T for a in walk(ALL[name], x.T, g.transpose(0, 2, 1))], expected)  # not contiguous
+    same([a[::-1] for a in walk(ALL[name], x[::-1], g[:, ::-1])], expected)  # negative strides
+    same([a.reshape(x.shape) for a in walk(ALL[name], x.ravel(), [row.ravel() for row in g])], expected)
+
+
+# ---------- symmetries of the equations ----------
+
+
+@every_rule
+@few
+@given(g=gradients())
+def test_a_rule_knows_no_left_or_right(name, g):
+    """With x and g turned around the walk is turned around: no absolute value, no lost sign."""
+    x = start(g)
+    there, back = walk(ALL[name], x, g), walk(ALL[name], -x, -g)
+    np.testing.assert_array_equal(back[0], -there[0])
+    same(map(np.abs, back[1:]), map(np.abs, there[1:]))
+
+
+@every_rule
+@few
+@given(g=gradients(), shift=sizes)
+def test_the_state_does_not_depend_on_where_x_is(name, g, shift):
+    same(walk(ALL[name], start(g) + shift, g)[1:], walk(ALL[name], start(g), g)[1:])
+
+
+@every_rule
+def test_the_first_step_goes_down(name):
+    g = np.array([[1e-3, -1.0, 1e3]])
+    (x, *_) = walk(ALL[name], np.zeros(3), g)
+    np.testing.assert_array_equal(np.sign(x), -np.sign(g[0]))
+
+
+@every_rule
+@few
+@given(g=gradients())
+def test_a_rate_of_zero_goes_nowhere(name, g):
+    np.testing.assert_array_equal(walk(ALL[name], start(g), g, lr=0.0)[0], start(g))
+
+
+@every_rule
+def test_without_a_gradient_nothing_moves(name):
+    x = np.array([1.0, -2.0])
+    np.testing.assert_array_equal(walk(ALL[name], x, np.zeros((3, 2)))[0], x)
+
+
+@pytest.mark.parametrize("name", ["gradient_descent", "momentum", "nesterov", "torch momentum", "torch nesterov"])
+@few
+@given(g=gradients(), scale=powers_of_two)
+def test_linear_rules_see_only_the_product_of_rate_and_gradient(name, g, scale):
+    origin = np.zeros_like(g[0])
+    x = walk(ALL[name], origin, scale * g, lr=0.25)[0]
+    np.testing.assert_array_equal(x, walk(ALL[name], origin, g, lr=scale * 0.25)[0])
+    np.testing.assert_array_equal(x, scale * walk(ALL[name], origin, g, lr=0.25)[0])
+
+
+@pytest.mark.parametrize("name", ["adagrad", "rmsprop", "adam", "keras rmsprop", "keras adam"])
+@few
+@given(g=gradients(), scale=powers_of_two)
+def test_adaptive_rules_do_not_see_the_size_of_gradients(name, g, scale):
+    """With eps = 0; bit for bit, since a power of two rounds nothing."""
+    x = start(g)
+    expected = walk(ALL[name], x, g, eps=0.0)[0]
+    np.testing.assert_array_equal(walk(ALL[name], x, scale * g, eps=0.0)[0], expected)
+
+
+@few
+@given(g=gradients(), scale=powers_of_two)
+def test_adadelta_scales_with_its_eps(g, scale):
+    """Gradients times c and eps times c squared make steps c times as long: eps has the units of v and of u."""
+    origin = np.zeros_like(g[0])
+    x = walk(RULES["adadelta"], origin, g, eps=2.0**-20)[0]
+    np.testing.assert_array_equal(walk(RULES["adadelta"], origin, scale * g, eps=scale**2 * 2.0**-20)[0], scale * x)
+
+
+@pytest.mark.parametrize("name", ["gradient_descent", "adagrad", "rmsprop", "adadelta", "adam"])
+@few
+@given(g=gradients(), scale=powers_of_two)
+def test_a_step_is_as_long_as_the_rate_says(name, g, scale):
+    origin = np.zeros_like(g[0])
+    x = walk(ALL[name], origin, g[:1], lr=0.25)[0]
+    np.testing.assert_array_equal(walk(ALL[name], origin, g[:1], lr=scale * 0.25)[0], scale * x)
+
+
+# ---------- one rule, any array ----------
+
+
+@every_rule
+@few
+@given(g=gradients())
+def test_torch_gives_what_numpy_gives(name, g):
+    ours = walk(ALL[name], start(g), g)
+    theirs = walk(ALL[name], torch.tensor(start(g)), torch.tensor(g))
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(b.numpy(), a, rtol=4e-15, atol=4e-15)
+
+
+@every_rule
+def test_jax_gives_what_numpy_gives(name):
+    g = np.random.default_rng(0).normal(size=(3, 50)) * 10.0 ** np.linspace(-6, 6, 50)
+    ours = walk(ALL[name], start(g), g)
+    with jax.enable_x64(True):
+        theirs = walk(ALL[name], jax.numpy.asarray(start(g)), jax.numpy.asarray(g))
+        for a, b in zip(ours, theirs, strict=True):
+            assert b.dtype == "float64"
+            np.testing.assert_allclose(b, a, rtol=4e-15, atol=4e-15)
+
+
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"adadelta"}))  # which squares a step, and that is not short
+@few
+@given(g=gradients(short))
+def test_plain_floats_give_what_numpy_gives_to_the_bit(name, g):
+    """The playgrounds run the rules on plain floats."""
+    arrays = walk(ALL[name], start(g), g)
+    for i, x in enumerate(start(g).tolist()):
+        floats = walk(ALL[name], x, g[:, i].tolist())
+        assert {type(a) for a in floats} == {float}
+        assert floats == [a[i] for a in arrays]
+
+
+@every_rule
+@few
+@given(g=gradients())
+def test_any_floats_give_what_numpy_gives(name, g):
+    arrays = walk(ALL[name], start(g), g)
+    for i, x in enumerate(start(g).tolist()):
+        np.testing.assert_allclose(walk(ALL[name], x, g[:, i].tolist()), [a[i] for a in arrays], rtol=4e-15, atol=4e-15)
+
+
+# ---------- what `rule` reads off a signature ----------
+
+
+@every_rule
+def test_a_rule_states_its_whole_signature(name):
+    f = ALL[name]
+    names = list(inspect.signature(f).parameters)
+    assert names == ["x", "g", *f.state, *(["t"] if f.counts_steps else []), *f.defaults]
+
+
+@every_rule
+def test_defaults_are_in_range_and_every_rule_has_a_rate(name):
+    assert "lr" in ALL[name].defaults
+    for hyperparameter, value in ALL[name].defaults.items():
+        assert check_number(hyperparameter, value, name) == value
+
+
+@every_rule
+def test_every_rule_names_its_source(name):
+    assert ALL[name].__doc__
+
+
+def test_rules_by_name():
+    assert list(RULES) == ["gradient_descent", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam"]
+    for name, f in RULES.items():
+        assert f.__name__ == name
+
+
+def test_state_starts_at_zero_or_where_the_signature_says():
+    assert gradient_descent.state == {}
+    assert adam.state == {"m": 0.0, "v": 0.0}
+    assert adagrad.state == {"G": 0.0}
+    assert keras.adagrad.state == {"G": 0.1}
+
+
+def test_only_a_rule_that_takes_t_counts_steps():
+    assert adam.counts_steps is True
+    assert gradient_descent.counts_steps is False
+
+
+def test_the_function_itself_is_unchanged():
+    def f(x, g, v=0.5, *, lr=0.1):
+        return x - lr * g, v
+
+    assert rule(f) is f
+    assert (f.state, f.counts_steps, f.defaults) == ({"v": 0.5}, False, {"lr": 0.1})
+    assert f(1.0, 2.0, 3.0) == (0.8, 3.0)
+
+
+def test_a_hyperparameter_may_lack_a_default():
+    assert rule(lambda x, g, *, lr: x - lr * g).defaults == {"lr": inspect.Parameter.empty}
+
+
+def test_a_step_counter_may_be_all_the_state():
+    f = rule(lambda x, g, t, *, lr=0.1: x - lr / math.sqrt(t) * g)
+    assert (f.state, f.counts_steps) == ({}, True)
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda g, x, *, lr=0.1: x, r"a rule takes \(x, g, its state.*not \(g, x, \*, lr=0.1\)"),
+        (lambda x, *, lr=0.1: x, r"a rule takes \(x, g"),
+        (lambda x, t, g: x, r"a rule takes \(x, g"),
+        (lambda x, g, t, v, *, lr=0.1: x, r"a rule takes \(x, g"),
+        (lambda: 0, r"a rule takes \(x, g"),
+        (lambda x, g, /, *, lr=0.1: x, r"a rule takes \(x, g"),
+        (lambda x, g, *state, lr=0.1: x, r"a rule takes \(x, g.*not \(x, g, \*state, lr=0.1\)"),
+        (lambda x, g, **hyperparameters: x, r"a rule takes \(x, g"),
+        (lambda x, g, lr=0.1: x, r"lr is a hyperparameter; put it behind a star: \(\.\.\., \*, lr=\.\.\.\)"),
+        (lambda x, g, v=None, *, lr=0.1: x, "v must start at a number, not at None"),
+        (
+            lambda x, g, *, learning_rate=0.1: x,
+            r"give the hyperparameter 'learning_rate' a range in lib\.checks\.RANGES",
+        ),
+    ],
+)
+def test_a_signature_that_is_no_rule_is_named(function, words):
+    assert "learning_rate" not in RANGES
+    with pytest.raises(TypeError, match=words):
+        rule(function)
+    assert not hasattr(function, "state")
