@@ -1,12 +1,14 @@
 """Stepping a whole model: a rule, its hyperparameters, and the state of every parameter."""
 
+import functools
 import inspect
 import reprlib
 from collections.abc import Callable
 
 import numpy as np
-from array_api_compat import array_namespace, is_array_api_obj
+from array_api_compat import is_array_api_obj
 
+from lib.arrays import all_finite, namespace
 from lib.checks import check_names, check_number
 
 
@@ -98,11 +100,12 @@ class Optimizer:
         self.t, self.state = self.t + 1, new_state
         return new_params
 
-    def _check_new(self, name, x, g, new, xp) -> list:
+    def _check_new(self, name, x, g, new, xp):
         """What the rule returned for parameter ``x``, as arrays: the new ``x`` and the new state."""
-        rule = self.rule.__name__
-        keys = [f"params[{name!r}]", *self.rule.state]
-        values = new if len(keys) > 1 else (new,)
+        values = new if self.rule.state else (new,)
+        if type(values) is tuple and len(values) == 1 + len(self.rule.state) and all(_sound(a, x) for a in values):
+            return values
+        rule, keys = self.rule.__name__, [f"params[{name!r}]", *self.rule.state]
         if not isinstance(values, tuple) or len(values) != len(keys):
             raise TypeError(f"{rule} must return ({', '.join(['x', *self.rule.state])}), got {reprlib.repr(new)}.")
         arrays = [xp.asarray(value) for value in values]  # NumPy makes a number of an array without dimensions
@@ -112,8 +115,8 @@ class Optimizer:
                     f"{rule} made {key} {a.dtype}{tuple(a.shape)} out of {x.dtype}{tuple(x.shape)}; "
                     "a rule must keep dtype and shape."
                 )
-            if not xp.isfinite(a).all():
-                if not xp.isfinite(x).all():
+            if not all_finite(a):
+                if not all_finite(x):
                     raise ValueError(
                         f"params[{name!r}] {_not_finite(x)}; no step was taken. Start from finite numbers."
                     )
@@ -134,6 +137,8 @@ def pair(params, grads) -> dict:
         KeyError: a parameter has no gradient, or a gradient no parameter.
         ValueError: nothing to step, or mismatched numbers.
     """
+    if type(params) is type(grads) is list and len(params) == len(grads) > 0:
+        return dict(enumerate(zip(params, grads, strict=True)))
     for argument, value in ("params", params), ("grads", grads):
         if not isinstance(value, list | tuple | dict):
             remedy = f"put a single array in a list: [{argument}]" if is_array_api_obj(value) else f"list({argument})?"
@@ -164,6 +169,8 @@ def _check_pair(name, x, g):
 
     ``name`` is what messages call them.
     """
+    if type(x) is np.ndarray and _sound(g, x) and _holds_fractions(namespace(x), x.dtype):
+        return namespace(x)
     for argument, a in (f"params[{name!r}]", x), (f"grads[{name!r}]", g):
         if a is None:
             raise TypeError(f"{argument} must be an array, got None; has the gradient been computed?")
@@ -175,13 +182,13 @@ def _check_pair(name, x, g):
             raise ValueError(
                 f"{argument} tracks gradients, so a step would be recorded too; pass the tensor's .detach()."
             )
-    xp = array_namespace(x)
-    if type(g) is not type(x) and array_namespace(g) is not xp:
+    xp = namespace(x)
+    if type(g) is not type(x) and namespace(g) is not xp:
         raise TypeError(
             f"grads[{name!r}] is a {type(g).__module__} array, params[{name!r}] a {type(x).__module__} array; "
             "convert one of them."
         )
-    if not xp.isdtype(x.dtype, "real floating"):
+    if not _holds_fractions(xp, x.dtype):
         raise TypeError(
             f"params[{name!r}] has dtype {x.dtype}, but a step needs real fractions; "
             "convert it to a real floating dtype, for example float64."
@@ -192,11 +199,24 @@ def _check_pair(name, x, g):
         raise ValueError(
             f"grads[{name!r}] has shape {tuple(g.shape)}, params[{name!r}] {tuple(x.shape)}; they must be equal."
         )
-    if not xp.isfinite(g).all():
+    if not all_finite(g):
         raise ValueError(
             f"grads[{name!r}] {_not_finite(g)}; no step was taken. Lower the learning rate or clip the gradient."
         )
     return xp
+
+
+def _sound(a, x) -> bool:
+    """Whether ``a`` is a NumPy array with the shape and dtype of ``x`` and finite entries: nothing left to check.
+
+    It keeps the checks of a step cheaper than the step; what is not sound, or not NumPy's, is looked at in full.
+    """
+    return type(a) is np.ndarray and a.shape == x.shape and a.dtype == x.dtype and all_finite(a)
+
+
+@functools.cache
+def _holds_fractions(xp, dtype) -> bool:
+    return xp.isdtype(dtype, "real floating")
 
 
 def _check_state(name, x, state) -> None:
@@ -210,7 +230,7 @@ def _check_state(name, x, state) -> None:
 
 def _not_finite(a) -> str:
     """How many entries of ``a`` are not finite, and which is the first: the predicate of an error message."""
-    xp = array_namespace(a)
+    xp = namespace(a)
     flat = xp.reshape(a, (-1,))
     bad = xp.nonzero(~xp.isfinite(flat))[0]
     first = int(bad[0])
