@@ -21,7 +21,7 @@
     beta1: "memory of gradients β₁",
     beta2: "memory of squares β₂",
     rho: "memory of squares ρ",
-    eps: "smallest divisor ε",
+    eps: "guard against zero ε",
   };
   const RATES = [1e-5, 10];
   const STEPS = 200;
@@ -74,6 +74,8 @@
         const height = Math.max((x1 - x0) / ASPECT, y1 - y0);
         const around = (low, high, size) => [(low + high - size) / 2, (low + high + size) / 2];
         it.view = [around(x0, x1, height * ASPECT), around(y0, y1, height)];
+        // A walk ends when it has left an area ten times as wide and high.
+        it.limits = it.view.map(([low, high]) => around(low, high, 10 * (high - low)));
       }
       return this.landscapes[name];
     }
@@ -81,10 +83,11 @@
     /** Contour lines as SVG paths, from the lowest to the highest, in a unit of which the map is CELLS * FINER wide. */
     contours(name) {
       const it = this.landscape(name);
-      return (it.contours ??= this.#contours(name, it.view));
+      return (it.contours ??= this.#contours(name, it));
     }
 
-    #contours(name, [[x0, x1], [y0, y1]]) {
+    #contours(name, it) {
+      const [[x0, x1], [y0, y1]] = it.view;
       const step = (x1 - x0) / CELLS;
       // Two cells more on every side: one for the cubics, one to keep the frame of the contours outside the map.
       const [columns, rows] = [CELLS + 5, Math.round(CELLS / ASPECT) + 5];
@@ -97,6 +100,7 @@
       const lowest = d3.min(heights);
       const above = heights.map((height) => height - lowest);
       const [first, last] = [d3.quantile(above, 0.01) + 1e-9, d3.max(above)];
+      it.highest = last;
       const levels = d3.range(LEVELS).map((i) => first * (last / first) ** (i / (LEVELS - 1)));
       const trace = (ring) => "M" + ring.map((point) => point.map((c) => (c - FINER - 0.5).toFixed(2))).join("L") + "Z";
       return d3
@@ -109,11 +113,7 @@
     /** Flat list of x, y, height for the start and every step. */
     walk({ landscape, rule, hyperparameters, start, steps }) {
       const { module, state, counts_steps } = stepSize.rules[rule];
-      // A walk ends when it has left an area ten times as wide and high as the view.
-      const limits = this.landscape(landscape).view.map(([low, high]) => {
-        const [center, reach] = [(low + high) / 2, 5 * (high - low)];
-        return [center - reach, center + reach];
-      });
+      const { limits } = this.landscape(landscape);
       const request = { landscape, module, rule, state, counts_steps, hyperparameters, start, steps, limits };
       return this.python.PyProxy.toJs(this.module.walk(JSON.stringify(request)));
     }
@@ -409,8 +409,8 @@
     /** A labelled slider for `values[name]`. */
     #slider(name, label, scale, values) {
       const row = document.createElement("label");
-      row.innerHTML = `<span>${label}</span><output></output><input type="range" name="${name}" step="any">`;
-      const [input, output] = [row.querySelector("input"), row.querySelector("output")];
+      row.innerHTML = `<span>${label}</span><b aria-hidden="true"></b><input type="range" name="${name}" step="any">`;
+      const [input, shown] = [row.querySelector("input"), row.querySelector("b")];
       input.min = scale.low;
       input.max = scale.high;
       const show = () => {
@@ -418,7 +418,7 @@
         input.value = position;
         input.style.setProperty("--filled", `${(100 * (position - scale.low)) / (scale.high - scale.low)}%`);
         input.setAttribute("aria-valuetext", setting(values[name]));
-        output.textContent = setting(values[name]);
+        shown.textContent = setting(values[name]);
       };
       const set = (value) => {
         values[name] = value;
@@ -553,10 +553,12 @@
 
     #summary() {
       const { landscape, steps } = this.#now;
-      const { minima } = this.#engine.landscape(landscape);
+      const { minima, limits } = this.#engine.landscape(landscape);
       const taken = this.path.length - 1;
       const counted = taken === 1 ? "1 step" : `${taken} steps`;
-      if (taken < steps) return `Diverged after ${counted}: the walk went further than ten times the size of the map.`;
+      const within = this.path.at(-1).every((x, i) => limits[i][0] <= x && x <= limits[i][1]);
+      if (taken < steps)
+        return `Diverged after ${counted}: ${within ? "the next numbers overflow" : "the walk is far off the map"}.`;
       const [x, y] = this.path.at(-1);
       const distance = Math.min(...minima.map(([a, b]) => Math.hypot(x - a, y - b)));
       const where = minima.length ? `, ${inWords(distance)} from the ${minima.length > 1 ? "nearest " : ""}minimum` : "";
@@ -629,13 +631,14 @@
     #drawCurve() {
       const drawing = this.#show(".playground-curve svg");
       const [width, height] = [drawing.clientWidth, drawing.clientHeight];
-      const { lowest } = this.#engine.landscape(this.#now.landscape);
+      const { lowest, highest } = this.#engine.landscape(this.#now.landscape);
       const { most } = this.#now;
       // In decades; below 1e-16 a float64 height tells nothing.
       const decades = ({ heights }) => heights.map((value) => Math.log10(Math.max(value - (lowest ?? 0), 1e-16)));
       const own = decades(this);
       const [low, high] = d3.extent([this, ...this.#kept].flatMap(decades));
-      const top = Math.ceil(high);
+      // A walk that climbs far above the map leaves the curve's frame, too.
+      const top = Math.min(Math.ceil(high), Math.ceil(Math.log10(highest)) + 1);
       const bottom = Math.min(Math.floor(low), top - 2);
       const [left, right, above, below] = [34, width - 12, 8, height - 20];
       const across = (step) => left + (step / most) * (right - left);
