@@ -30,8 +30,6 @@
       names.forEach((cell) => (rows.at(-2).cells[cell.cellIndex].textContent = cell.textContent));
       last.remove();
     }
-    for (const th of table.querySelectorAll("thead th"))
-      if (!th.textContent.trim()) th.replaceWith(document.createElement("td"));
     const number = /^[-+−]?(\d[\d,]*\.?\d*(e[-+]?\d+)?|nan|inf)?[%x×]?$/i;
     const body = [...table.tBodies[0].rows];
     for (const head of table.tHead.rows[table.tHead.rows.length - 1].cells) {
@@ -41,16 +39,17 @@
     }
   }
 
-  /* What scrolls sideways must be reachable with the keyboard. */
-  function focusable() {
-    for (const box of all(".bd-article pre, .bd-article .text_html, .bd-article div.math mjx-container, .pst-scrollable-table-container"))
-      if (box.scrollWidth > box.clientWidth) box.tabIndex = 0;
-  }
+  /* What scrolls sideways must be reachable with the keyboard; what is folded or resized may begin to scroll later. */
+  const scrollers = new ResizeObserver((boxes) => {
+    for (const { target } of boxes) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
+  });
 
   document.addEventListener("readystatechange", () => {
     if (document.readyState !== "interactive") return;
     nameThings();
     all("table.dataframe").forEach(arrangeTable);
+    for (const th of all(".bd-article thead th"))
+      if (!th.textContent.trim()) th.replaceWith(document.createElement("td"));
   });
   document.addEventListener("DOMContentLoaded", () => {
     for (const button of all(".toggle-button"))
@@ -58,7 +57,9 @@
   });
   addEventListener("load", async () => {
     await window.MathJax?.startup?.promise;
-    focusable();
-    addEventListener("resize", focusable);
+    /* A heading that is only a formula has a name that every reader finds. */
+    all("th math").forEach((math) => math.setAttribute("aria-label", math.textContent));
+    all(".bd-article :is(pre, .text_html, .pst-scrollable-table-container, div.math mjx-container)")
+      .forEach((box) => scrollers.observe(box));
   });
 })();
