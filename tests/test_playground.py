@@ -243,7 +243,7 @@ def test_sliders_and_choices_change_the_path(here):
         seen.append(path_of(playground))
         assert seen[-1] not in seen[:-1]
 
-    rate = playground.get_by_label("learning rate")
+    rate = playground.get_by_role("slider", name="learning rate")
     rate.focus()
     here.keyboard.press("ArrowRight")
     assert rate.get_attribute("aria-valuetext") == "0.011"
@@ -257,7 +257,7 @@ def test_sliders_and_choices_change_the_path(here):
     playground.get_by_label("momentum μ").press("ArrowLeft")
     assert playground.get_by_label("momentum μ").get_attribute("aria-valuetext") == "0.89"
     now_new()
-    playground.get_by_label("steps").press("ArrowLeft")
+    playground.get_by_role("slider", name="steps").press("ArrowLeft")
     now_new()
     assert [radio.get_attribute("value") for radio in playground.get_by_role("radio").all()] == ["momentum", "adam"]
     playground.get_by_role("radio", name="Adam").check()
@@ -292,7 +292,10 @@ def test_a_kept_path_stays_and_follows_the_start(here):
     [
         ({"optimizer": "adm"}, 'optimizer="adm"; write one of gradient_descent, momentum'),
         ({"landscape": "Ravine"}, 'landscape="Ravine"; write one of bowl, ravine'),
-        ({"choose": "adam, momentum"}, 'choose="adam, momentum"; write names among gradient_descent momentum'),
+        (
+            {"choose": "adam, momentum"},
+            'choose="adam, momentum"; write names among these, with spaces between: gradient_descent momentum',
+        ),
         ({"lr": "abc"}, 'lr="abc"; write a number from 0.00001 to 10, for example lr="0.01"'),
         ({"lr": "-0.1"}, 'lr="-0.1"; write a number from 0.00001 to 10'),
         ({"lr": ""}, 'lr=""; write a number from 0.00001 to 10'),

@@ -223,8 +223,8 @@
       </svg>
     </figure>
     <div class="playground-words">
-      <p role="status"></p>
       <ul aria-label="Kept for comparison"></ul>
+      <p role="status"></p>
     </div>
     <div class="playground-controls">
       <label class="playground-choice"><span>landscape</span><select></select></label>
@@ -307,7 +307,7 @@
       const landscape = oneOf("landscape", Object.keys(stepSize.landscapes));
       const rule = oneOf("optimizer", rules);
       const asked = (this.getAttribute("choose") ?? rules.join(" ")).split(/\s+/).filter(Boolean);
-      if (asked.some((name) => !rules.includes(name))) wrong("choose", `write names among ${rules.join(" ")}.`);
+      if (asked.some((name) => !rules.includes(name))) wrong("choose", `write names among these, with spaces between: ${rules.join(" ")}.`);
       const choose = rules.filter((name) => name === rule || asked.includes(name));
 
       const { start: usual, view } = this.#engine.landscape(landscape);
