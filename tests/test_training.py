@@ -304,8 +304,7 @@ def test_a_rate_beyond_the_limit_diverges_on_the_step_that_theory_says():
 @pytest.mark.parametrize("name", RULES)
 @pytest.mark.parametrize("landscape", LANDSCAPES)
 def test_a_run_with_any_rate_ends_without_warning_or_error(name, landscape):
-    with warnings.catch_warnings():
-        warnings.simplefilter("error")
+    with warnings.catch_warnings(action="error"):
         for lr in (1e-3, 1.0, 1e3, 1e100, 1e308):
             start = np.array(LANDSCAPES[landscape].start)
             history = train(

@@ -169,7 +169,7 @@ def _check_pair(name, x, g):
 
     ``name`` is what messages call them.
     """
-    if type(x) is np.ndarray and _sound(g, x) and _holds_fractions(namespace(x), x.dtype):
+    if type(x) is np.ndarray and _holds_fractions(namespace(x), x.dtype) and _sound(g, x):
         return namespace(x)
     for argument, a in (f"params[{name!r}]", x), (f"grads[{name!r}]", g):
         if a is None:

@@ -17,7 +17,7 @@ from lib.dialects import keras, optax
 from lib.dialects import torch as torch_dialect
 from lib.optimizers import RULES, adagrad, adam, gradient_descent, rule
 
-DIALECTS = {"torch": torch_dialect, "keras": keras, "optax": optax}  # optax has no rule of its own yet
+DIALECTS = {"torch": torch_dialect, "keras": keras, "optax": optax}  # optax takes its rules from the other two
 ALL = RULES | {
     f"{dialect} {name}": value
     for dialect, module in DIALECTS.items()
