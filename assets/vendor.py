@@ -68,7 +68,8 @@ def micropython() -> str:
     wasm = base64.b64encode((package / "micropython.wasm").read_bytes()).decode()
     return (
         f"// MicroPython {version}, (c) Damien P. George and contributors, MIT License, https://micropython.org\n"
-        f'(async()=>{{const wasm=()=>Uint8Array.from(atob("{wasm}"),c=>c.charCodeAt(0));\n{script}}})();\n'
+        f'(async()=>{{const wasm=()=>{{const text=atob("{wasm}"),bytes=new Uint8Array(text.length);\n'
+        f"for(let i=0;i<text.length;i++)bytes[i]=text.charCodeAt(i);return bytes}};\n{script}}})();\n"
     )
 
 
