@@ -1,0 +1,132 @@
+"""The judges of the chapter on linear regression: a right answer passes, and each typical mistake is told its name."""
+
+import numpy as np
+import pytest
+
+from lib.exercises.linear_regression import check
+from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data
+
+
+@pytest.fixture
+def verdict(capsys):
+    """A function that has an answer judged and returns what was printed."""
+
+    def verdict(number, answer):
+        check(number, answer)
+        return capsys.readouterr().out
+
+    return verdict
+
+
+def gradient(w, b, x, y):
+    residual = w * x + b - y
+    return 2 * (residual * x).mean(), 2 * residual.mean()
+
+
+def scaled(by):
+    return lambda w, b, x, y: tuple(by * part for part in gradient(w, b, x, y))
+
+
+def standardize(x):
+    return (x - x.mean(axis=0)) / x.std(axis=0)
+
+
+def in_place(x):
+    x -= x.mean(axis=0)
+    return x / x.std(axis=0)
+
+
+LOWEST, HIGHEST = curvatures(keras_data()[0])
+
+RIGHT = [
+    (1, gradient),
+    (1, lambda *args: np.array(gradient(*args))),
+    (1, lambda *args: [np.full((1, 1), part) for part in gradient(*args)]),
+    (2, 2 / HIGHEST),
+    (2, round(2 / HIGHEST, 4)),
+    (3, 50),
+    (4, 19 / 16),
+    (5, standardize),
+    (5, lambda x: (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)),
+    (6, 0),
+    (6, np.float64(1e-17)),
+]
+
+WRONG = [
+    (1, 3.0, "function itself"),
+    (1, lambda *args: None, "return at its end"),
+    (1, lambda *args: 2 * args[2], "not 100"),
+    (1, lambda *args: (args[2], args[3]), "mean over the samples"),
+    (1, lambda *args: (*gradient(*args), 0), "not 3"),
+    (1, scaled(-1), "wrong sign"),
+    (1, scaled(0.5), "factor 2"),
+    (1, scaled(100), "gradient of the sum"),
+    (1, scaled(50), "half the sum"),
+    (1, lambda *args: gradient(*args)[::-1], "w first"),
+    (1, lambda *args: (gradient(*args)[1],) * 2, "by its x"),
+    (1, lambda w, b, x, y: (2 * (w * x + b - y).mean() * x.mean(), gradient(w, b, x, y)[1]), "product of the means"),
+    (1, lambda *args: (gradient(*args)[0], 0.1), "dL/db is off"),
+    (1, lambda *args: (0.1, gradient(*args)[1]), "dL/dw is off"),
+    (1, lambda *args: 1 / 0, "ZeroDivisionError"),
+    (2, 1 / HIGHEST, "can go beyond"),
+    (2, 2 / LOWEST, "lambda_min"),
+    (2, 2 / (LOWEST + HIGHEST), "best rate"),
+    (2, 2 / curvatures(pytorch_data()[0])[-1], "other data set"),
+    (2, 4 / HIGHEST, "without its factor 2"),
+    (2, HIGHEST, "2 divided by it"),
+    (2, 0.123, "largest entry of curvatures"),
+    (3, 100, "takes half of it back"),
+    (3, 200, "smaller, not larger"),
+    (3, 0.02, "divisor"),
+    (3, 2, "an n in its denominator"),
+    (3, 1, "changes its length"),
+    (3, 49, "divide one by the other"),
+    (4, 1, "make up for it"),
+    (4, 1.375, "on [0, 1)"),
+    (4, 1.25, "4/3"),
+    (4, 0.1875, "part that the noise adds"),
+    (4, 1.75, "lose a 2"),
+    (4, 2.375, "slope 2 theta*"),
+    (4, 1.5, "E[x] E[u]"),
+    (5, 3.0, "function itself"),
+    (5, lambda x: None, "return at its end"),
+    (5, in_place, "caller's array"),
+    (5, lambda x: x[:, 0], "shape (200,)"),
+    (5, lambda x: (x - x.mean()) / x.std(), "axis=0"),
+    (5, lambda x: x - x.mean(axis=0), "still spread"),
+    (5, lambda x: (x - x.mean(axis=0)) / x.var(axis=0), "by the variance"),
+    (5, lambda x: x / x.std(axis=0), "subtract them first"),
+    (5, lambda x: (x - x.mean(axis=0)) / (2 * x.std(axis=0)), "should be 1"),
+    (6, 2.057349, "right program"),
+    (6, pytorch_data()[1].mean(), "intercept learns"),
+    (6, 0.5, "(100, 100)"),
+]
+
+
+@pytest.mark.parametrize(("number", "answer"), RIGHT)
+def test_right(verdict, number, answer):
+    assert verdict(number, answer).startswith(f"Exercise {number}: right.")
+
+
+@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
+def test_wrong(verdict, number, answer, hint):
+    said = verdict(number, answer)
+    assert not said.startswith(f"Exercise {number}: right.")
+    assert hint in said
+
+
+@pytest.mark.parametrize("number", range(1, 7))
+def test_open(verdict, number):
+    assert "replace the dots" in verdict(number, ...)
+
+
+def test_exercise_6_is_what_numpy_does(verdict):
+    """Gradient descent on the (100, 100) table of residuals, gradients as autodiff would give them."""
+    x, y = pytorch_data()
+    w = b = 0.0
+    for _ in range(200):
+        residual = w * x + b - y[:, 0]
+        assert residual.shape == (100, 100)
+        w, b = w - 0.4 * 2 * (residual * x).mean(), b - 0.4 * 2 * residual.mean()
+    assert b == pytest.approx(y.mean(), abs=1e-9)
+    assert "right." in verdict(6, w)
