@@ -44,7 +44,9 @@ def until_it_leaves(path: np.ndarray, landscape: Landscape) -> np.ndarray:
 def draw() -> plt.Figure:
     """Above, gradient descent at three rates. Below, its loss at every rate; and three rules, each at its best."""
     above = [name for name in WALKS for _ in range(2)]
-    figure, axes = plt.subplot_mosaic([above, ["rates"] * 3 + ["rules"] * 3], figsize=(6.4, 5.4), height_ratios=(1, 1.6))
+    figure, axes = plt.subplot_mosaic(
+        [above, ["rates"] * 3 + ["rules"] * 3], figsize=(6.4, 5.4), height_ratios=(1, 1.6)
+    )
     color = COLORS["gradient_descent"]
 
     rates = np.geomspace(1e-3, 0.11, 200)
