@@ -1,12 +1,13 @@
-"""`sqrt` is the one function an update rule takes from outside: right, and in the caller's kind and dtype."""
+"""Square roots, finiteness and namespaces for whatever kind of array a rule is given."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
 import torch
 
-from lib.arrays import sqrt
+from lib.arrays import all_finite, namespace, sqrt
 
 
 def test_a_float_gives_a_float():
@@ -44,3 +45,41 @@ def test_the_argument_is_left_alone():
     a = np.array([4.0, 9.0])
     sqrt(a)
     assert a.tolist() == [4.0, 9.0]
+
+
+@pytest.mark.parametrize("like", [np.asarray, torch.tensor, lambda a: pytest.importorskip("jax.numpy").asarray(a)])
+def test_the_namespace_is_that_of_the_array(like):
+    a = like([4.0, 9.0])
+    assert namespace(a).sqrt(a).tolist() == [2.0, 3.0]
+    assert type(namespace(a).asarray([1.0])) is type(a)
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf, -math.inf])
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
+def test_one_entry_that_is_not_finite_is_found_wherever_it_is(dtype, bad):
+    for place in range(6):
+        a = np.linspace(-1, 1, 6).reshape(2, 3).astype(dtype)
+        assert all_finite(a)
+        a.flat[place] = bad
+        assert not all_finite(a)
+        assert not all_finite(a.T)
+        assert not all_finite(torch.tensor(a.astype(float)))
+    assert not all_finite(np.array(bad, dtype))
+    assert not all_finite(np.array([math.inf, -math.inf, bad], dtype))
+
+
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_the_largest_numbers_are_finite_though_their_squares_are_not(dtype):
+    with warnings.catch_warnings(action="error"):
+        assert all_finite(np.full(5, np.finfo(dtype).max))
+        assert all_finite(-np.full((2, 3), np.finfo(dtype).max))
+
+
+@pytest.mark.parametrize("a", [np.zeros(0), np.zeros((0, 3)), torch.zeros(0)], ids=repr)
+def test_an_array_without_entries_is_finite(a):
+    assert all_finite(a)
+
+
+def test_all_finite_is_a_plain_bool():
+    for a in (np.ones(2), np.array([math.inf]), torch.ones(2), torch.tensor([math.nan])):
+        assert type(all_finite(a)) is bool
