@@ -30,7 +30,7 @@
       names.forEach((cell) => (rows.at(-2).cells[cell.cellIndex].textContent = cell.textContent));
       last.remove();
     }
-    const number = /^[-+−]?(\d[\d,]*\.?\d*(e[-+]?\d+)?|nan|inf)?[%x×]?$/i;
+    const number = /^[-+−]?(\d[\d,]*\.?\d*(e[-+]?\d+)?|nan|inf)?( ?(%|×|x|ulps?|m?s))?$/i;
     const body = [...table.tBodies[0].rows];
     for (const head of table.tHead.rows[table.tHead.rows.length - 1].cells) {
       const column = body.map((row) => row.cells[row.cells.length - (table.tHead.rows[0].cells.length - head.cellIndex)]);
