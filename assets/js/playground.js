@@ -1,4 +1,8 @@
-// <optimizer-playground landscape="ravine" optimizer="momentum" lr="0.03">fallback</optimizer-playground>
+// <optimizer-playground landscape="ravine" optimizer="momentum" lr="0.03">
+// <p>What is shown where this script does not run.</p>
+// </optimizer-playground>
+//
+// In Markdown each of the three stands on its own line; else they end up in a paragraph, which the browser takes apart.
 //
 // A landscape, a start point to drag, and at once the path that an update rule takes from there. The numbers come from
 // the book's own files, lib/optimizers/*.py and lib/landscapes.py, run by MicroPython in the reader's browser.
@@ -31,7 +35,7 @@
   const CELLS = 80; // of the grid from which they are drawn, from left to right; each is then
   const FINER = 3; // cut in as many, in both directions
 
-  // ---- The engine: one MicroPython for all playgrounds of a page -----------------------------------------------------
+  // ---- The engine: one MicroPython for all playgrounds of a page ---------------------------------------------------
 
   let engine;
   const startEngine = () => (engine ??= Promise.all(SCRIPTS.map(load)).then(Engine.create));
@@ -40,7 +44,7 @@
     return new Promise((resolve, reject) => {
       const script = Object.assign(document.createElement("script"), { src: new URL(path, VENDOR), async: false });
       script.onload = resolve;
-      script.onerror = () => reject(new Error(`The playground could not load ${path}. Build the book again: make book.`));
+      script.onerror = () => reject(new Error(`The playground could not load ${path}; build the book again: make book.`));
       document.head.append(script);
     });
   }
@@ -123,13 +127,14 @@
   function refined(values) {
     const weights = d3.range(FINER).map((i) => {
       const t = i / FINER;
-      return [-t * (t - 1) * (t - 2) / 6, (t + 1) * (t - 1) * (t - 2) / 2, -(t + 1) * t * (t - 2) / 2, (t + 1) * t * (t - 1) / 6];
+      const [p, q, r] = [t + 1, t - 1, t - 2];
+      return [-t * q * r / 6, p * q * r / 2, -p * t * r / 2, p * t * q / 6];
     });
     return d3.range(1, values.length - 2).flatMap((i) =>
       weights.map(([a, b, c, d]) => a * values[i - 1] + b * values[i] + c * values[i + 1] + d * values[i + 2]));
   }
 
-  // ---- Sliders: how each kind of number moves -----------------------------------------------------------------------
+  // ---- Sliders: how each kind of number moves ----------------------------------------------------------------------
 
   const twoDigits = (value) => Number(value.toPrecision(2));
   const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
@@ -174,14 +179,15 @@
     return value > 0 ? logarithmic(10 ** (Math.round(Math.log10(value)) - 6), Math.max(1, value)) : undefined;
   }
 
-  // ---- Words ---------------------------------------------------------------------------------------------------------
+  // ---- Words -------------------------------------------------------------------------------------------------------
 
   const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
   const titleOf = (rule) => TITLES[rule] ?? capitalized(rule.replaceAll("_", " "));
   const inWords = (value, digits = 2) => {
     if (value === 0) return "0";
     const size = Math.abs(value);
-    const text = size < 1e-3 || size >= 1e5 ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+    const short = size < 1e-3 || size >= 1e5;
+    const text = short ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
     return text.replace(/^-/, "−").replace("e+", "e");
   };
   const place = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
@@ -191,7 +197,7 @@
       ? String(Number(`1e${exponent}`))
       : "10" + [...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
 
-  // ---- The element ---------------------------------------------------------------------------------------------------
+  // ---- The element -------------------------------------------------------------------------------------------------
 
   /** A wrong attribute. */
   class Problem extends Error {}
@@ -302,12 +308,14 @@
       const number = (name, missing, holds, range) => {
         if (!this.hasAttribute(name)) return missing;
         const text = this.getAttribute(name).trim();
-        return text && holds(Number(text)) ? Number(text) : wrong(name, `write ${range}, for example ${name}="${missing}".`);
+        if (text && holds(Number(text))) return Number(text);
+        return wrong(name, `write ${range}, for example ${name}="${missing}".`);
       };
       const landscape = oneOf("landscape", Object.keys(stepSize.landscapes));
       const rule = oneOf("optimizer", rules);
       const asked = (this.getAttribute("choose") ?? rules.join(" ")).split(/\s+/).filter(Boolean);
-      if (asked.some((name) => !rules.includes(name))) wrong("choose", `write names among these, with spaces between: ${rules.join(" ")}.`);
+      if (!asked.every((name) => rules.includes(name)))
+        wrong("choose", `write names among these, with spaces between: ${rules.join(" ")}.`);
       const choose = rules.filter((name) => name === rule || asked.includes(name));
 
       const { start: usual, view } = this.#engine.landscape(landscape);
@@ -317,7 +325,8 @@
 
       const [slowest, fastest] = RATES;
       const within = (low, high) => (value) => low <= value && value <= high;
-      const steps = number("steps", STEPS, (n) => Number.isInteger(n) && within(1, 1000)(n), "a whole number from 1 to 1000");
+      const countable = (value) => Number.isInteger(value) && within(1, 1000)(value);
+      const steps = number("steps", STEPS, countable, "a whole number from 1 to 1000");
       // Every rule's hyperparameters but the rate, which all share.
       const own = {};
       for (const name of rules) {
@@ -561,7 +570,8 @@
         return `Diverged after ${counted}: ${within ? "the next numbers overflow" : "the walk is far off the map"}.`;
       const [x, y] = this.path.at(-1);
       const distance = Math.min(...minima.map(([a, b]) => Math.hypot(x - a, y - b)));
-      const where = minima.length ? `, ${inWords(distance)} from the ${minima.length > 1 ? "nearest " : ""}minimum` : "";
+      const which = minima.length > 1 ? "nearest minimum" : "minimum";
+      const where = minima.length ? `, ${inWords(distance)} from the ${which}` : "";
       return `${capitalized(counted)}: height ${inWords(this.heights.at(-1))} at (${place(x)}, ${place(y)})${where}.`;
     }
 
@@ -643,12 +653,13 @@
       const [left, right, above, below] = [34, width - 12, 8, height - 20];
       const across = (step) => left + (step / most) * (right - left);
       const down = (decade) => above + ((top - decade) / (top - bottom)) * (below - above);
-      const trace = (line) => "M" + line.map((decade, i) => `${across(i).toFixed(1)},${down(decade).toFixed(1)}`).join("L");
+      const at = (decade, step) => `${across(step).toFixed(1)},${down(decade).toFixed(1)}`;
+      const trace = (line) => "M" + line.map(at).join("L");
 
       drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
       drawing.setAttribute("aria-label",
-        `Height above the minimum against the number of steps, on a logarithmic axis: ${inWords(10 ** own[0])} at the ` +
-        `start, ${inWords(10 ** own.at(-1))} after ${own.length - 1} steps`);
+        "Height above the minimum against the number of steps, on a logarithmic axis: " +
+        `${inWords(10 ** own[0])} at the start, ${inWords(10 ** own.at(-1))} after ${own.length - 1} steps`);
       drawing.querySelector(".playground-ticks").replaceChildren(
         ...d3.range(top, bottom - 1, -Math.ceil((top - bottom) / 4)).flatMap((decade) => [
           svg("path", { d: `M${left},${down(decade)}H${right}` }),
