@@ -44,7 +44,7 @@
     return new Promise((resolve, reject) => {
       const script = Object.assign(document.createElement("script"), { src: new URL(path, VENDOR), async: false });
       script.onload = resolve;
-      script.onerror = () => reject(new Error(`The playground could not load ${path}; build the book again: make book.`));
+      script.onerror = () => reject(new Error(`The playground could not load ${path}: run make book again.`));
       document.head.append(script);
     });
   }
