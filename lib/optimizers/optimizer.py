@@ -178,6 +178,8 @@ def _check_pair(name, x, g):
             raise TypeError(
                 f"{argument} must be an array, got {reprlib.repr(a)}; wrap it: np.asarray(..., dtype=float)."
             )
+        if isinstance(a, np.ma.MaskedArray):
+            raise TypeError(f"{argument} must be a plain array, got a MaskedArray; fill it: .filled(0.0).")
         if getattr(a, "requires_grad", False):
             raise ValueError(
                 f"{argument} tracks gradients, so a step would be recorded too; pass the tensor's .detach()."
