@@ -19,6 +19,10 @@ from tests import notebooks, pages
 # ---------------------------------------------------------------- pages
 
 # Each fault: the check that must find it, what it must say, and the script that plants it in the page.
+PLANT = """const add = (html) => {
+    const planted = Object.assign(document.createElement("div"), {className: "planted", innerHTML: html});
+    document.querySelector("article").append(planted);
+};"""
 FETCH = "await fetch('{}').catch(() => {{}})"
 ADD = "add(`{}`)"
 TYPESET = "add(`<p class='math'>{}</p>`); await MathJax.typesetPromise()"
@@ -58,7 +62,7 @@ PAGE_FAULTS = {
         pages.accessibility, "scrollable-region-focusable",
         ADD.format(f"<pre style='width: 9em' tabindex='-1'>{'Wide. ' * 60}</pre>"),
     ),
-    "a page that scrolls sideways": (pages.overflow, "<p.w>", ADD.format("<p class='w' style='width: 200em'>Wide.</p>")),
+    "a page that scrolls sideways": (pages.overflow, "<p.w>", ADD.format("<p class='w' style='width: 99em'>Wide.</p>")),
     "a fold that the keyboard does not open": (
         pages.folds, "does not open",
         ADD.format("<details onkeydown='event.preventDefault()'><summary>Fold</summary>In.</details>"),
@@ -90,9 +94,7 @@ def seen(sound):
 def test_a_fault_in_a_page_is_found(seen, fault):
     check, message, script = PAGE_FAULTS[fault]
     assert not check(seen)
-    add = "const add = (html) => document.querySelector('article').append(Object.assign(document.createElement('div'), "
-    add += "{className: 'planted', innerHTML: html}));"
-    seen.page.evaluate(f"async () => {{ {add} {script}; }}")
+    seen.page.evaluate(f"async () => {{ {PLANT} {script}; }}")
     seen.page.wait_for_timeout(50)
     found = check(seen)
     assert any(message in fault for fault in found), found
