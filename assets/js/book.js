@@ -39,6 +39,23 @@
     }
   }
 
+  /* A line does not break between a formula and the mark that follows or opens it. */
+  function holdTogether(formula) {
+    const before = formula.previousSibling?.nodeType === 3 ? formula.previousSibling.data.match(/[([“‘]+$/) : null;
+    const after = formula.nextSibling?.nodeType === 3 ? formula.nextSibling.data.match(/^[.,;:!?)\]’”…%]+/) : null;
+    if (!before && !after) return;
+    const box = document.createElement("span");
+    box.className = "unbroken";
+    formula.replaceWith(box);
+    if (before) box.append(box.previousSibling.splitText(before.index));
+    box.append(formula);
+    if (after) {
+      const mark = box.nextSibling;
+      mark.splitText(after[0].length);
+      box.append(mark);
+    }
+  }
+
   /* What scrolls sideways must be reachable with the keyboard; what is folded or resized may begin to scroll later. */
   const scrollers = new ResizeObserver((boxes) => {
     for (const { target } of boxes) target.tabIndex = target.scrollWidth > target.clientWidth ? 0 : -1;
@@ -48,12 +65,23 @@
     if (document.readyState !== "interactive") return;
     nameThings();
     all("table.dataframe").forEach(arrangeTable);
+    all("span.math").forEach(holdTogether);
+    /* Verdicts on exercises are prose and wrap; other printed lines keep their columns. */
+    for (const text of all(".output.stream pre"))
+      text.classList.toggle("verdict", /^Exercise \d+: /.test(text.textContent));
     for (const th of all(".bd-article thead th"))
       if (!th.textContent.trim()) th.replaceWith(document.createElement("td"));
   });
   document.addEventListener("DOMContentLoaded", () => {
     for (const button of all(".toggle-button"))
       button.setAttribute("aria-label", button.parentElement.textContent.trim());
+  });
+  /* Paper is white. */
+  addEventListener("beforeprint", () => {
+    const page = document.documentElement.dataset;
+    const { theme } = page;
+    page.theme = "light";
+    addEventListener("afterprint", () => (page.theme = theme), { once: true });
   });
   addEventListener("load", async () => {
     await window.MathJax?.startup?.promise;
