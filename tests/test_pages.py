@@ -82,6 +82,21 @@ def test_theme_is_chosen_and_kept(chapter):
     assert len({color for _, color in themes}) == 2
 
 
+def test_numbers_stand_under_numbers(chapter):
+    columns = chapter.evaluate("""() => [...document.querySelectorAll("table.dataframe")].map((table) => ({
+        names: [...table.tHead.rows].map((row) => [...row.cells].map((cell) => cell.textContent.trim())),
+        cells: [...table.querySelectorAll("td.number")].map((cell) => cell.textContent.trim()),
+        aligned: [...table.querySelectorAll(".number")].map((cell) => getComputedStyle(cell).textAlign),
+    }))""")
+    assert any(column["cells"] for column in columns)
+    for column in columns:
+        assert len(column["names"]) == 1, "the index's name stands beside the columns' names"
+        assert set(column["aligned"]) <= {"right"}
+        assert all(
+            any(digit in cell for digit in "0123456789") for cell in column["cells"] if cell not in ("", "nan", "inf")
+        )
+
+
 def test_dark_figures_are_inverted_and_photographs_are_not(chapter):
     pages.set_theme(chapter, "dark")
     filters = chapter.evaluate("""() => {
