@@ -111,6 +111,8 @@ def test_a_misspelt_name_gets_a_suggestion(given, suggested):
 def test_a_name_like_no_other_gets_the_list():
     with pytest.raises(TypeError, match="unknown hyperparameter 'weight_decay'; it takes lr, rho"):
         check_names(["lr", "weight_decay"], ["lr", "rho"], "rmsprop")
+    with pytest.raises(TypeError, match=r"unknown hyperparameter 'lr'; it takes none\."):
+        check_names(["lr"], [], "a rule without numbers")
 
 
 @pytest.mark.parametrize(

@@ -291,6 +291,11 @@ def test_divergence_is_measured_from_the_first_loss(losses, diverged):
         assert history.reason == f"loss {losses[1]:.4g} after 1 steps, from {losses[0]:.4g}"
 
 
+def test_a_million_times_the_first_loss_has_diverged_unless_told_otherwise():
+    assert run([2.0, 2e6]).stopped_by == "steps"
+    assert run([2.0, 2.1e6]).stopped_by == "diverged"
+
+
 def test_divergence_can_be_switched_off():
     assert run([1.0, 1e300], divergence=math.inf).stopped_by == "steps"
 
