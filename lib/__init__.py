@@ -3,8 +3,9 @@
 Imports run one way, from the top of this list to the bottom:
 
 - ``referees``     drive torch.optim, tf.keras and optax over recorded gradients
+- ``exercises``   the judges of the chapters' exercises
 - ``experiments``  data sets, models and loops of the experiment chapters
-- ``training``, ``landscapes``, ``figures``, ``exercises``  what every chapter uses
+- ``training``, ``landscapes``, ``figures``  what every chapter uses
 - ``dialects``     the rules in which a framework differs from the paper
 - ``optimizers``, ``schedules``  the ground floor: pure functions of arrays and numbers
 - ``arrays``, ``checks``  square roots for any array library; clear errors for bad numbers

@@ -78,3 +78,12 @@ def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
         raise Wrong(f"The answer has shape {given.shape}, expected {expected.shape}. {hint}".strip())
     if not np.all(np.abs(given - expected) <= tolerance * np.maximum(1, np.abs(expected))):
         raise Wrong((hint or f"{answer!r} is not the value asked for.").strip())
+
+
+def mistaken(answer, value, hint: str, tolerance: float = 1e-3) -> None:
+    """Raise `Wrong` with ``hint`` if ``answer`` is ``value``, the outcome of a typical mistake."""
+    try:
+        near(answer, value, tolerance)
+    except Wrong:
+        return
+    raise Wrong(hint)

@@ -2,36 +2,18 @@
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, near
+from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data
 
 check = Exercises()
 
 
-# The data and curvatures of lib/experiments/linear_regression.py, computed anew: a judge stands on its own feet.
+PYTORCH, KERAS = pytorch_data(), keras_data()
 
 
-def _data(seed: int, slope: float, intercept: float) -> tuple[np.ndarray, np.ndarray]:
-    random = np.random.RandomState(seed)
-    x = random.randn(100, 1)
-    return x, slope * x + intercept + 0.5 * random.randn(100, 1)
-
-
-PYTORCH, KERAS = _data(0, 2, 1), _data(1, 3, 2)
-
-
-def _curvatures(x: np.ndarray) -> np.ndarray:
-    a = np.column_stack([x, np.ones(len(x))])
-    return np.linalg.eigvalsh(2 * a.T @ a / len(a))
-
-
-def _diagnose(answer, mistakes: list[tuple[float, str]]) -> None:
-    """Raise `Wrong` with the hint of the first mistake whose value ``answer`` has."""
+def _diagnose(answer, mistakes: list[tuple]) -> None:
     for value, hint in mistakes:
-        try:
-            near(answer, value, tolerance=1e-3)
-        except Wrong:
-            continue
-        raise Wrong(hint)
+        mistaken(answer, value, hint)
 
 
 @check.exercise(1)
@@ -39,7 +21,7 @@ def gradient(answer):
     """Function (w, b, x, y) -> (dL/dw, dL/db) of the mean squared error; w and b numbers, x and y arrays (n, 1)."""
     if not callable(answer):
         raise Wrong("Hand in the function itself: check(1, gradient).")
-    x, y = _data(7, 2, 1)
+    x, y = pytorch_data(7)
     w, b = 0.3, -0.4
     given = answer(w, b, x.copy(), y.copy())
     if given is None:
@@ -81,14 +63,14 @@ def gradient(answer):
 @check.exercise(2)
 def largest_rate(answer):
     """The rate at which gradient descent stops converging on `keras_data`."""
-    lowest, highest = _curvatures(KERAS[0])
+    lowest, highest = curvatures(KERAS[0])
     _diagnose(
         answer,
         [
             (1 / highest, "That is 1 / lambda_max, which settles the steepest direction at once. You can go beyond."),
             (2 / lowest, "That is 2 / lambda_min: right for the flattest direction, too large for the steepest."),
             (2 / (lowest + highest), "That is the best rate. The question is how far you can go."),
-            (2 / _curvatures(PYTORCH[0])[-1], "That is for the other data set. The curvature depends on x alone, "
+            (2 / curvatures(PYTORCH[0])[-1], "That is for the other data set. The curvature depends on x alone, "
              "but it does depend on x: use keras_data()."),
             (4 / highest, "That would be right for a Hessian without its factor 2: the loss is a mean of squares, not "
              "of half squares."),
@@ -157,7 +139,7 @@ def standardize(answer):
     if result.shape != x.shape:
         raise Wrong(f"The result has shape {result.shape}; it should have that of x, {x.shape}.")
     mean, spread = result.mean(axis=0), result.std(axis=0)
-    before, after = (ends[-1] / ends[0] for ends in (_curvatures(x), _curvatures(result)))
+    before, after = (ends[-1] / ends[0] for ends in (curvatures(x), curvatures(result)))
     if np.allclose(result, (x - x.mean()) / x.std()):
         raise Wrong("You took one mean and one deviation over the whole array. Each column needs its own: axis=0.")
     if np.allclose(spread, x.std(axis=0)):
