@@ -38,7 +38,10 @@ book: $(installed)  ## build the HTML book and say where to open it
 	jupyter-book build --warningiserror --nitpick --keep-going .
 	@echo; echo "Open the book: file://$(CURDIR)/_build/html/index.html"
 
+browsers := chromium chromium-browser google-chrome google-chrome-stable chrome msedge
+
 test: book  ## run every test: the library, the notebooks, the pages in a browser
+	@type -P $(CHROME) $(browsers) | grep -q . || playwright install --only-shell chromium
 	ruff check . && ruff format --check .
 	pytest -n 2 --dist loadfile --nbval --nbval-sanitize-with tests/nbval_sanitize.cfg
 
