@@ -30,6 +30,9 @@
       names.forEach((cell) => (rows.at(-2).cells[cell.cellIndex].textContent = cell.textContent));
       last.remove();
     }
+    /* A dotted name may break after a dot. */
+    for (const th of table.querySelectorAll("tbody th"))
+      if (!th.children.length) th.innerHTML = th.innerHTML.replace(/[._](?=[a-z])/g, "$&<wbr>");
     const number = /^[-+−]?(\d[\d,]*\.?\d*(e[-+]?\d+)?|nan|inf)?( ?(%|×|x|ulps?|m?s))?$/i;
     const body = [...table.tBodies[0].rows];
     for (const head of table.tHead.rows[table.tHead.rows.length - 1].cells) {
