@@ -150,6 +150,7 @@ def test_near_refuses(answer, expected, words):
 
 def test_near_takes_a_tolerance():
     near(2.1, 2.0, tolerance=0.06)
+    near(2.0, 2.0, tolerance=0.0)
     with pytest.raises(Wrong):
         near(2.1, 2.0, tolerance=0.04)
 
