@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lib.arrays import sqrt
-from lib.exercises import Exercises, Wrong, near
+from lib.exercises import Exercises, Wrong, mistaken, near
 from lib.optimizers import adam
 
 check = Exercises()
@@ -117,9 +117,8 @@ START, RATE, GRADIENTS = 1.0, 0.1, (2e-4, -1e-4)
 def two_steps(answer):
     _expect_shape(answer, (), "One number is asked for: x after two steps.")
     first, second = steps_of(adam, GRADIENTS, lr=RATE)
-    _name_mistake(START - answer, lambda rule: steps_of(rule, GRADIENTS, lr=RATE).sum(), 1e-7)
-    if abs(answer - (START - first)) < 1e-7:
-        raise Wrong("This is x after the first step; take one more.")
+    _name_mistake(answer, lambda rule: START - steps_of(rule, GRADIENTS, lr=RATE).sum(), 1e-7)
+    mistaken(answer, START - first, "This is x after the first step; take one more.", 1e-7)
     near(answer, START - first - second, 1e-7, "Compare m, v, m_hat and v_hat with the solution, line by line.")
     return "The second gradient points back, but the average still points on, so x moves on, by a shorter step."
 
@@ -136,12 +135,12 @@ def correction_is_over(answer):
     beta1, beta2 = DEFAULTS["beta1"], DEFAULTS["beta2"]
     m, v = settled(beta1), settled(beta2)
     given = tuple(float(a) for a in answer)
-    if given == (v, m):
-        raise Wrong("The right numbers in the wrong order: v has the longer memory.")
-    if np.allclose(given, (1 / (1 - beta1), 1 / (1 - beta2))):
-        raise Wrong("These are the windows 1 / (1 - beta); after one window, 1/e of the bias is still there.")
-    if given == (m - 1, v - 1):
-        raise Wrong("One step too early: beta**t is still above 0.01 there.")
+    for value, hint in {
+        (v, m): "The right numbers in the wrong order: v has the longer memory.",
+        (1 / (1 - beta1), 1 / (1 - beta2)): "The windows 1 / (1 - beta): after one, 1/e of the bias is still there.",
+        (m - 1, v - 1): "One step too early: beta**t is still above 0.01 there.",
+    }.items():
+        mistaken(given, value, hint, 1e-9)
     if given != (round(given[0]), round(given[1])) and np.allclose(given, (m, v), atol=1):
         raise Wrong("Steps are whole numbers: round up.")
     near(given, (m, v), 1e-9, "Solve beta**t < 0.01 for t: take the logarithm of both sides and mind its sign.")
@@ -278,5 +277,4 @@ def _expect_pure(rule, gradient):
 def _name_mistake(given, made_by, tolerance):
     """Raise `Wrong` with the hint of the mistake whose result, ``made_by(mistake)``, is ``given``."""
     for mistake, hint in MISTAKES.items():
-        if np.allclose(given, made_by(mistake), rtol=tolerance, atol=tolerance):
-            raise Wrong(hint)
+        mistaken(given, made_by(mistake), hint, tolerance)
