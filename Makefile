@@ -35,7 +35,7 @@ $(installed): requirements.txt package-lock.json pyproject.toml
 
 book: $(installed)  ## build the HTML book and say where to open it
 	$(bin)/python assets/vendor.py
-	jupyter-book build --warningiserror --nitpick --keep-going .
+	jupyter-book build --all --warningiserror --nitpick --keep-going .
 	@echo; echo "Open the book: file://$(CURDIR)/_build/html/index.html"
 
 browsers := chromium chromium-browser google-chrome google-chrome-stable chrome msedge

@@ -368,3 +368,4 @@ def test_a_warning_stops_the_build(tmp_path):
     assert result.returncode != 0
     said = result.stdout + result.stderr
     assert [message for message in faults.values() if message not in said] == []
+    assert run(*build, cwd=tmp_path).returncode != 0  # a second build reads every page again

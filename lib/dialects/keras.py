@@ -28,7 +28,8 @@ def rmsprop(x, g, v, *, lr=0.001, rho=0.9, eps=1e-7):
 def adam(x, g, m, v, t, *, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-7):
     """eps is added before the bias of v is removed.
 
-    ``tf.keras.optimizers.Adam``: the form that the paper gives at the end of its section 2, where eps is "epsilon hat".
+    ``tf.keras.optimizers.Adam``: the form that the paper gives at the end of its
+    section 2, where eps is "epsilon hat".
     """
     m = beta1 * m + (1 - beta1) * g
     v = beta2 * v + (1 - beta2) * g**2

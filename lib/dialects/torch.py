@@ -10,7 +10,7 @@ from lib.optimizers.rule import rule
 def momentum(x, g, v, *, lr=0.001, momentum=0.9):
     """The rate multiplies the velocity.
 
-    ``torch.optim.SGD(momentum=...)`` with dampening 0; torch's own default momentum is 0.
+    ``torch.optim.SGD(momentum=...)`` with dampening 0; torch's own default is 0.
     """
     v = momentum * v + g
     return x - lr * v, v

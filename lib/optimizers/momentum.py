@@ -1,4 +1,4 @@
-"""Momentum: a velocity that gathers the gradients' common direction, and Nesterov's look ahead along it."""
+"""Momentum: a velocity that gathers gradients; Nesterov's method looks ahead along it."""
 
 from lib.optimizers.rule import rule
 
@@ -7,7 +7,8 @@ from lib.optimizers.rule import rule
 def momentum(x, g, v, *, lr=0.01, momentum=0.9):
     """Classical momentum, the learning rate inside the velocity ``v``.
 
-    Source: Polyak 1964 (the heavy ball); in this form Sutskever et al. 2013, equations 1 and 2.
+    Source: Polyak 1964 (the heavy ball); in this form Sutskever et al. 2013,
+    equations 1 and 2.
     """
     v = momentum * v - lr * g
     return x + v, v
@@ -15,9 +16,10 @@ def momentum(x, g, v, *, lr=0.01, momentum=0.9):
 
 @rule
 def nesterov(x, g, v, *, lr=0.01, momentum=0.9):
-    """Nesterov's momentum, where ``x`` is the look-ahead point at which the gradient is taken.
+    """Nesterov's momentum; ``x`` is the point ahead, where the gradient is taken.
 
-    Source: Nesterov 1983; in this form Bengio et al. 2013, arXiv 1212.0901, equation 7, with a constant momentum.
+    Source: Nesterov 1983; in this form Bengio et al. 2013, arXiv 1212.0901,
+    equation 7, with a constant momentum.
     """
     v = momentum * v - lr * g
     return x + (momentum * v - lr * g), v
