@@ -172,6 +172,10 @@ def test_figures_have_no_ground_of_their_own(style):
     assert plt.rcParams["figure.facecolor"] == plt.rcParams["axes.facecolor"] == "none"
 
 
+def test_letters_are_drawn_as_shapes_so_that_no_page_needs_the_font(style):
+    assert plt.rcParams["svg.fonttype"] == "path"
+
+
 def test_lines_take_the_optimizers_colors_in_turn(style):
     _, ax = plt.subplots()
     drawn = [ax.plot([0, 1])[0].get_color() for _ in COLORS]
@@ -189,7 +193,8 @@ def test_contours_show_the_window_and_a_star_on_each_minimum(style, landscape):
     (drawn,) = ax.collections
     levels = np.array(drawn.levels)
     assert len(levels) == 9
-    assert (np.diff(levels) > 0).all()
+    assert np.diff(np.log(levels)) == pytest.approx(np.log(levels[-1] / levels[0]) / 8)  # evenly spaced in height's log
+    assert (ax.get_xlabel(), ax.get_ylabel()) == ("$x$", "$y$")
     assert sum(len(path) > 0 for path in drawn.get_paths()) >= 8  # the highest is a single point of the window
     assert mpl.colors.to_hex(drawn.get_edgecolor()[0]) == CONTOUR
 
@@ -208,6 +213,20 @@ def test_a_walk_is_a_dot_a_step_a_circle_at_the_start_and_a_label_at_the_end(sty
     assert {dots.get_color(), start.get_color(), label.get_color()} == {"#3b71df"}
 
 
+def test_a_walk_that_leaves_does_not_move_the_window(style):
+    _, ax = plt.subplots()
+    contours(ax, LANDSCAPES["bowl"])
+    walk(ax, np.array([[0.0, 0.0], [100.0, -100.0]]), "#3b71df")
+    assert (ax.get_xlim(), ax.get_ylim()) == LANDSCAPES["bowl"].window
+
+
+def test_walks_and_minima_lie_above_the_contours(style):
+    _, ax = plt.subplots()
+    contours(ax, LANDSCAPES["bowl"])
+    walk(ax, np.zeros((2, 2)), "#3b71df")
+    assert min(line.get_zorder() for line in ax.lines) > ax.collections[0].get_zorder()
+
+
 def test_a_walk_without_a_label_has_none(style):
     _, ax = plt.subplots()
     walk(ax, np.zeros((2, 2)), "#3b71df")
@@ -222,6 +241,8 @@ def test_a_line_is_labeled_beside_a_point_of_it(style, where, at):
     label_line(ax, "adam", COLORS["adam"], **where)
     (label,) = ax.texts
     assert (label.get_text(), tuple(label.xy), label.get_color()) == ("adam", at, COLORS["adam"])
+    ax.set(xlim=(0, 1), ylim=(0, 1))  # a label is shown even where its point is not
+    assert label.get_annotation_clip() is False
 
 
 DRAW = """
