@@ -13,7 +13,14 @@ from lib.referees import speed
 @pytest.mark.parametrize("name", RULES)
 def test_contenders_take_steps(name):
     steps = speed.contenders(name, 10, "float32")
-    assert {"numpy", "torch default", "torch foreach", "keras eager", "keras tf.function"} <= steps.keys()
+    assert {
+        "our rule",
+        "our Optimizer",
+        "torch default",
+        "torch foreach",
+        "keras eager",
+        "keras tf.function",
+    } <= steps.keys()
     for step in steps.values():
         step()
 
@@ -28,7 +35,7 @@ def test_every_contender_steps_the_same_parameters(monkeypatch):
     tensors, make = [], torch.tensor
     monkeypatch.setattr(speed.torch, "tensor", lambda *a, **k: tensors.append(make(*a, **k)) or tensors[-1])
     steps = speed.contenders("gradient_descent", 10, "float64")
-    steps["numpy"]()
+    steps["our Optimizer"]()
     for tensor in tensors[::2]:  # each parameter is followed by its gradient; one step was taken to warm up
         assert np.abs(tensor.detach().numpy() - seen[0]).max() <= 1e-15
 
