@@ -3,8 +3,8 @@
     python -m lib.referees.speed
 
 Ours run twice: the rule alone, and `Optimizer.step`, which runs it with all its checks. Each round times every
-contender once, in an order drawn anew, so that a busy moment of the machine falls on all alike; the smallest time of all
-rounds counts.
+contender once, in an order drawn anew, so that a busy moment of the machine falls on all alike; the smallest time of
+all rounds counts.
 """
 
 import json
