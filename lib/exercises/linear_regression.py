@@ -29,8 +29,10 @@ def gradient(answer):
     try:
         given = np.array([float(np.asarray(part).squeeze()) for part in given])
     except (TypeError, ValueError):
+        parts = given if isinstance(given, tuple | list) else [given]
+        shapes = " and ".join(str(np.shape(part)) for part in parts)
         raise Wrong(
-            f"Two numbers are expected, (dL/dw, dL/db), not {given!r}. Have you taken the mean over the samples?"
+            f"Two numbers are expected, (dL/dw, dL/db), not shape {shapes}. Have you taken the mean over the samples?"
         ) from None
     residual = w * x + b - y
     expected = np.array([2 * (residual * x).mean(), 2 * residual.mean()])
@@ -153,6 +155,12 @@ def standardize(answer):
         )
     if not np.allclose(spread, 1, atol=0.01):
         raise Wrong(f"The columns have standard deviations {spread.round(4)}; they should be 1.")
+    # Loose enough for a deviation that divides by n - 1.
+    if not np.allclose(result, (x - x.mean(axis=0)) / x.std(axis=0), atol=0.02):
+        raise Wrong(
+            "Mean and deviation are right, but these are not x's rows: subtract the mean from each row and divide by "
+            "the deviation, in the order in which they came."
+        )
     return f"On the judge's data the condition number falls from {before:.1e} to {after:.2f}."
 
 
@@ -161,6 +169,7 @@ def flat_targets(answer):
     """The slope learned where y of shape (100,) meets predictions of shape (100, 1); the data of `pytorch_data`."""
     x, y = PYTORCH
     slope = np.linalg.lstsq(np.column_stack([x, np.ones(100)]), y)[0][0, 0]
+    answer = np.squeeze(answer)  # as a training loop leaves it: (1, 1), (1,) or a number
     _diagnose(
         answer,
         [
@@ -168,8 +177,10 @@ def flat_targets(answer):
             (y.mean(), "That is what the intercept learns. And the slope?"),
         ],
     )
-    if abs(float(np.asarray(answer, dtype=float).squeeze())) > 0.01:
-        raise Wrong(
-            "The residuals form a (100, 100) table in which each x meets every y. What slope fits that table best?"
-        )
+    near(
+        answer,
+        0,
+        tolerance=0.01,
+        hint="The residuals form a (100, 100) table in which each x meets every y. What slope fits that table best?",
+    )
     return "Every x is paired with every y, so x tells nothing about y. The loss falls, stops, and looks like noise."

@@ -50,13 +50,15 @@ RIGHT = [
     (5, lambda x: (x - x.mean(axis=0)) / x.std(axis=0, ddof=1)),
     (6, 0),
     (6, np.float64(1e-17)),
+    (6, np.zeros((1, 1))),
 ]
 
 WRONG = [
     (1, 3.0, "function itself"),
     (1, lambda *args: None, "return at its end"),
     (1, lambda *args: 2 * args[2], "not 100"),
-    (1, lambda *args: (args[2], args[3]), "mean over the samples"),
+    (1, lambda *args: (args[2], args[3]), "not shape (100, 1) and (100, 1). Have you taken the mean over the samples?"),
+    (1, lambda *args: args[0], "not shape ()"),
     (1, lambda *args: (*gradient(*args), 0), "not 3"),
     (1, scaled(-1), "wrong sign"),
     (1, scaled(0.5), "factor 2"),
@@ -97,9 +99,17 @@ WRONG = [
     (5, lambda x: (x - x.mean(axis=0)) / x.var(axis=0), "by the variance"),
     (5, lambda x: x / x.std(axis=0), "subtract them first"),
     (5, lambda x: (x - x.mean(axis=0)) / (2 * x.std(axis=0)), "should be 1"),
+    (5, lambda x: -standardize(x), "not x's rows"),
+    (5, lambda x: standardize(x)[::-1], "not x's rows"),
+    (5, lambda x: standardize(np.random.default_rng(1).normal(size=x.shape)), "not x's rows"),
     (6, 2.057349, "right program"),
+    (6, np.full((1, 1), 2.057349), "right program"),
     (6, pytorch_data()[1].mean(), "intercept learns"),
     (6, 0.5, "(100, 100)"),
+    (6, None, "(100, 100)"),
+    (6, float("nan"), "(100, 100)"),
+    (6, [float("nan")], "(100, 100)"),
+    (6, "nan", "number or an array was expected"),
 ]
 
 
