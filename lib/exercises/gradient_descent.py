@@ -38,6 +38,7 @@ def largest_rate(answer):
     mistaken(answer, 2 / 5, "5 is an entry of the matrix, not a curvature: the term xy turns the steepest direction "
              "away from the axes. Take the largest eigenvalue.")  # fmt: skip
     mistaken(answer, LARGEST, "That is the largest curvature; the limit is 2 divided by it.")
+    mistaken(answer, 0.33, "Give three decimals.", 1e-9)
     near(answer, 2 / LARGEST, 1e-3, "Find the eigenvalues: their sum is 5 + 2, their product 5*2 - 2*2.")
     return "The curvatures are 1 and 6. At 2/6, each step along the steepest direction lands as far on the other side."
 
@@ -47,24 +48,31 @@ def descend(answer):
     """A function (gradient, x, lr, steps) -> array (steps + 1, n): the start, then the point after each step."""
     if not callable(answer):
         raise Wrong("Hand in the function itself: check(3, descend).")
-    start, lr, steps = np.array([1.0, 0.5]), 0.1, 20
+    # The second problem differs in everything, so that no number of the first one can be written into the function.
+    for gradient, start, lr, steps in [
+        (lambda point: np.array(saddle.gradient(*point)), np.array([1.0, 0.5]), 0.1, 20),
+        (lambda point: np.array([1.0, 2.0, 3.0]) * point, np.array([2.0, -1.0, 0.5]), 0.05, 7),
+    ]:
+        expected = [start]
+        for _ in range(steps):
+            expected.append(gradient_descent(expected[-1], gradient(expected[-1]), lr=lr))
+        given = start.copy()
+        path = answer(gradient, given, lr, steps)
+        if not np.array_equal(given, start):
+            raise Wrong("The caller's array has changed: `x -= ...` writes into it, `x = x - ...` makes a new one.")
+        _judge_path(path, np.stack(expected))
+    return "It walks exactly as the library's rule does."
 
-    def gradient(point):
-        return np.array(saddle.gradient(*point))
 
-    expected = [start]
-    for _ in range(steps):
-        expected.append(gradient_descent(expected[-1], gradient(expected[-1]), lr=lr))
-    expected = np.stack(expected)
-
-    given = start.copy()
-    path = answer(gradient, given, lr, steps)
+def _judge_path(path, expected):
+    """Raise `Wrong` unless ``path`` is ``expected``, an array (steps + 1, n)."""
+    steps = len(expected) - 1
     if path is None:
         raise Wrong("The function returned None: is there a return at its end?")
-    if not np.array_equal(given, start):
-        raise Wrong("The caller's array has changed: `x -= ...` writes into it, `x = x - ...` makes a new one.")
     path = np.asarray(path, dtype=float)
-    if path.shape == start.shape:
+    if path.ndim == 0:
+        raise Wrong(f"One number came back; the path is an array of shape (steps + 1, n) = {expected.shape}.")
+    if path.shape == expected[0].shape:
         raise Wrong("Only one point came back. Keep every point, and return them as one array.")
     if len(path) in (steps, steps + 2):
         raise Wrong(f"{steps} steps visit {steps + 1} points, the start among them; yours has {len(path)}.")
@@ -78,7 +86,6 @@ def descend(answer):
         raise Wrong("Every step is the same as the first: take the gradient anew at each point.")
     first = int(np.argmax(~np.isclose(path, expected).all(axis=1)))
     near(path, expected, hint=f"Point {first} of the path is the first to differ from x - lr * gradient(x).")
-    return "It walks exactly as the library's rule does."
 
 
 @check.exercise(4)
@@ -90,18 +97,20 @@ def best_rate(answer):
     mistaken(rate, 1 / LARGEST, "1/lambda_max leaves the flattest direction slower than it need be: go further.")
     mistaken(rate, 2 / LARGEST, "At 2/lambda_max the walk no longer converges.")
     mistaken(rate, 1 / (SMALLEST + LARGEST), "A factor 2 is missing from the rate.")
+    mistaken(rate, 0.29, "Give the rate to three decimals.", 1e-9)
     near(rate, 2 / (SMALLEST + LARGEST), 1e-3, "Rate: solve 1 - rate * lambda_min = -(1 - rate * lambda_max).")
     best = (LARGEST - SMALLEST) / (LARGEST + SMALLEST)
     mistaken(factor, 1 - SMALLEST / LARGEST, "The rate is right, but this factor belongs to the rate 1/lambda_max.")
     mistaken(factor, -best, "The rate is right. The factor is a size: take the absolute value.")
     mistaken(factor, 1 - best, "The rate is right. This is what a step removes; the factor is what it leaves.")
+    mistaken(factor, 0.71, "The rate is right. Give the factor to three decimals, too.", 1e-9)
     near(factor, best, 1e-3, "The rate is right. Factor: |1 - rate * lambda|, the same for both curvatures.")
     return "Both directions now shrink alike, by 5/7 a step."
 
 
 @check.exercise(5)
 def steps_needed(answer):
-    """Steps that reduce the error a million times at the best constant rate, condition number 100."""
+    """The fewest steps that surely shrink the error a million times at the best constant rate, condition number 100."""
     exact = math.log(1e-6) / math.log(99 / 101)
     steps = math.ceil(exact)
     mistaken(answer, exact, "Steps are whole: round up.", 1e-4)
@@ -111,7 +120,7 @@ def steps_needed(answer):
         answer, math.ceil(exact / 2), "By then the loss has fallen a million times, the error a thousand times.", 3e-3
     )
     mistaken(answer, math.ceil(exact / math.log(10)), "One logarithm is to base 10, the other natural.", 5e-3)
-    near(answer, steps, 0, "Solve (99/101)**t = 1e-6 for t, and round up.")
+    near(answer, steps, 0, "Find the least number: solve (99/101)**t = 1e-6 for t, and round up.")
     return "That is about kappa/2 steps for each factor e, nearly 7 kappa in all."
 
 
@@ -121,16 +130,24 @@ def slope_gradient(answer):
     if not callable(answer):
         raise Wrong("Hand in the repaired function itself: check(6, slope_gradient).")
     x = np.random.default_rng(0).standard_normal(30)
-    y, w, h = 2 * x + 0.5, 0.7, 1e-5
+    y, h = 2 * x + 0.5, 1e-5
 
     def loss(w):
         return np.mean((y - w * x) ** 2) / 2
 
-    true, given = (loss(w + h) - loss(w - h)) / (2 * h), answer(w, x, y)
-    mistaken(given, -true, "It still points uphill: compare its sign with the central difference.")
-    mistaken(given, 2 * true, "Twice too large: the 1/2 in the loss cancels the 2 of the square.")
-    mistaken(given, len(x) * true, "That is the sum over the data; the loss is their mean.")
-    near(given, true, 1e-6, f"On test data at w = {w} it gives {given!r}, the central difference {true:.6g}.")
+    for w in (0.7, 3.0):  # on either side of the minimum, where the derivative has either sign
+        true, given = (loss(w + h) - loss(w - h)) / (2 * h), answer(w, x, y)
+        if given is None:
+            raise Wrong("The function returned None: is there a return at its end?")
+        mistaken(given, -true, f"At w = {w:g} it points uphill: compare its sign with the central difference.")
+        mistaken(given, 2 * true, "Twice too large: the 1/2 in the loss cancels the 2 of the square.")
+        mistaken(given, len(x) * true, "That is the sum over the data; the loss is their mean.")
+        if np.ndim(given) > 0:
+            raise Wrong(
+                f"One number is asked for, the mean over the data; an array of shape {np.shape(given)} came back."
+            )
+        near(given, true, 1e-6,
+             f"On test data at w = {w:g} it gives {float(given):.6g}, the central difference {true:.6g}.")  # fmt: skip
     return "It agrees with the central difference."
 
 
@@ -148,4 +165,4 @@ def two_rates(answer):
     if max(answer) <= 2 / 100:
         raise Wrong("Both rates respect 2/lambda_max. That limit is for a rate used for ever; one step may exceed it.")
     left = " and ".join(axis for axis, distance in zip("xy", abs(point), strict=True) if distance > 1e-9)
-    raise Wrong(f"{left} has not arrived. For which rate is 1 - rate * lambda zero in that direction?")
+    raise Wrong(f"Not yet at 0: {left}. For which rate is 1 - rate * lambda zero in that direction?")

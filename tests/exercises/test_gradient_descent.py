@@ -71,6 +71,7 @@ WRONG = [
     (2, 0.4, "entry of the matrix"),
     (2, 6, "2 divided by it"),
     (2, 0.34, "their product"),
+    (2, 0.33, "three decimals"),
     (2, "a third", "A number"),
     (3, 5, "function itself"),
     (3, lambda gradient, x, lr, steps: None, "returned None"),
@@ -82,6 +83,9 @@ WRONG = [
     (3, lambda *args: path_of(*args, sign=1), "uphill"),
     (3, lambda gradient, x, lr, steps: path_of(lambda _: gradient(x), x, lr, steps), "anew at each point"),
     (3, half_rate_later, "Point 3"),
+    (3, lambda *args: path_of(*args)[-1, 0], "One number"),
+    (3, lambda gradient, x, lr, steps: path_of(gradient, x, 0.1, steps), "Point 1 "),
+    (3, lambda gradient, x, lr, steps: path_of(gradient, x, lr, 20), "shape (21, 3)"),
     (4, 2 / 7, "Two numbers"),
     (4, (1 / 6, 5 / 6), "go further"),
     (4, (1 / 3, 1), "no longer converges"),
@@ -90,6 +94,8 @@ WRONG = [
     (4, (2 / 7, 5 / 6), "belongs to the rate"),
     (4, (2 / 7, -5 / 7), "absolute value"),
     (4, (2 / 7, 2 / 7), "what it leaves"),
+    (4, (0.29, 0.71), "rate to three decimals"),
+    (4, (0.286, 0.71), "factor to three decimals"),
     (4, (2 / 7, 0.5), "same for both"),
     (5, 690, "round up"),
     (5, np.log(1e-6) / np.log(99 / 101), "whole"),
@@ -97,17 +103,20 @@ WRONG = [
     (5, 346, "the error a thousand"),
     (5, 345, "the error a thousand"),
     (5, 300, "base 10"),
-    (5, 692, "(99/101)**t"),
+    (5, 692, "least number"),
     (6, 2, "function itself"),
     (6, lambda w, x, y: np.mean((y - w * x) * x), "uphill"),
     (6, lambda w, x, y: 2 * np.mean((w * x - y) * x), "Twice"),
     (6, lambda w, x, y: np.sum((w * x - y) * x), "mean"),
-    (6, lambda w, x, y: np.mean(w * x - y), "central difference"),
+    (6, lambda w, x, y: np.mean(w * x - y), "it gives -"),
+    (6, lambda w, x, y: -abs(np.mean((w * x - y) * x)), "At w = 3 it points uphill"),
+    (6, lambda w, x, y: (w * x - y) * x, "shape (30,)"),
+    (6, lambda w, x, y: None, "returned None"),
     (7, 0.02, "Two numbers"),
     (7, (0.0198, 0.0198), "may exceed it"),
-    (7, (1, 1), "y has not"),
-    (7, (0.01, 0.03), "x has not"),
-    (7, (0.5, 0.03), "x and y has not"),
+    (7, (1, 1), "at 0: y."),
+    (7, (0.01, 0.03), "at 0: x."),
+    (7, (0.5, 0.03), "at 0: x and y."),
 ]
 
 
@@ -121,6 +130,16 @@ def test_a_mistake_is_named(capsys, number, answer, hint):
     message = verdict(capsys, number, answer)
     assert message.startswith(f"Exercise {number}: not yet.")
     assert hint in message
+
+
+def test_an_array_made_for_two_coordinates_fails_on_three(capsys):
+    def only_two(gradient, x, lr, steps):
+        path = np.zeros((21, 2))
+        path[:] = path_of(gradient, x, lr, 20)
+        return path
+
+    assert "not yet" not in verdict(capsys, 3, path_of)
+    assert "raised ValueError" in verdict(capsys, 3, only_two)
 
 
 def test_an_answer_that_raises_is_reported(capsys):
