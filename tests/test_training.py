@@ -94,6 +94,15 @@ def test_the_gradient_norm_neither_overflows_nor_underflows(size):
     assert history.stopped_by == "steps"
 
 
+@pytest.mark.parametrize("gradient", [[0.0, 0.0], [1.0, 1.0], [0.0, -1.0], [-1.0, -2.0]])
+def test_the_gradient_norm_at_and_around_a_minimum(gradient):
+    history = train(
+        lambda params: (0.0, [np.array(gradient)]), [np.zeros(2)], Optimizer(gradient_descent, lr=0.0), steps=1
+    )
+    assert history.gradient_norms[0] == pytest.approx(math.hypot(*gradient), rel=1e-15, abs=0)
+    assert history.stopped_by == "steps"
+
+
 def test_an_empty_parameter_has_no_gradient():
     empty = lambda params: (1.0, [np.zeros(0), np.ones(1)])
     history = train(empty, [np.zeros(0), np.zeros(1)], Optimizer(gradient_descent), steps=1)
@@ -185,6 +194,10 @@ def test_plateau_stops_when_the_best_loss_no_longer_falls(case):
     else:
         assert (history.stopped_by, history.steps) == ("plateau", steps)
         assert history.reason == f"no progress of more than {min_delta:g} in {patience} steps, after {steps} steps"
+
+
+def test_to_a_plateau_any_fall_is_progress_unless_told_otherwise():
+    assert run([1.0, 1.0 - 1e-12, 1.0 - 2e-12], stop=[plateau(1)]).stopped_by == "steps"
 
 
 def test_a_rule_may_hold_before_the_first_step():

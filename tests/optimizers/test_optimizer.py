@@ -285,6 +285,14 @@ def test_a_numpy_scalar_becomes_an_array():
     assert bits(x) == bits(np.array(0.5))
 
 
+def test_two_types_of_one_library_go_together():
+    frozen = torch.nn.Parameter(torch.ones(2), requires_grad=False)
+    (x,) = Optimizer(gradient_descent, lr=0.5).step([frozen], [torch.ones(2)])
+    assert x.tolist() == [0.5, 0.5]
+    (x,) = Optimizer(gradient_descent, lr=0.5).step([np.array(1.0)], [np.float64(1.0)])
+    assert bits(x) == bits(np.array(0.5))
+
+
 # ---------- hyperparameters ----------
 
 
