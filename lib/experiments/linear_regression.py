@@ -55,30 +55,36 @@ def zeros(features: int = 1) -> dict[str, np.ndarray]:
 
 
 def mean_squared_error(x, y) -> Callable:
-    """The objective of a straight line: mean over the samples of ``(x @ w + b - y)**2``, with its gradient.
+    """The objective of a straight line, the mean of ``(x @ w + b - y)**2``.
 
     Returns:
-        For `lib.training.train`, a function ``params -> (loss, gradients)``: the loss as a float, the gradients in a
-        dict like ``params``. It raises a ValueError where ``w`` is not (d, 1) or ``b`` not (1,): NumPy would broadcast
-        other shapes into an (n, n) array of residuals and return the mean of that.
+        For `lib.training.train`, a function ``params -> (loss, gradients)``: a
+        float, and a dict like ``params``. It raises a ValueError where ``w`` is
+        not (d, 1) or ``b`` not (1,): NumPy would broadcast other shapes into an
+        (n, n) array of residuals and return the mean of that.
 
     Raises:
-        ValueError: ``x`` or ``y`` has the wrong shape, is empty, or holds a number that is not finite.
+        ValueError: ``x`` or ``y`` has the wrong shape, is empty, or holds a
+            number that is not finite.
     """
     x, y = _checked(x, y)
 
     def loss_and_gradients(params):
         w, b = params["w"], params["b"]
         if np.shape(w) != (x.shape[1], 1) or np.shape(b) != (1,):
-            raise ValueError(f"w must have shape {(x.shape[1], 1)} and b (1,), got {np.shape(w)} and {np.shape(b)}.")
+            expected = f"w must have shape {(x.shape[1], 1)} and b (1,)"
+            raise ValueError(f"{expected}, got {np.shape(w)} and {np.shape(b)}.")
         residual = x @ w + b - y
-        return (residual**2).mean(), {"w": 2 * x.T @ residual / len(x), "b": 2 * residual.mean(axis=0)}
+        gradients = {"w": 2 * x.T @ residual / len(x), "b": 2 * residual.mean(axis=0)}
+        return (residual**2).mean(), gradients
 
     return loss_and_gradients
 
 
 def least_squares(x, y) -> dict[str, np.ndarray]:
-    """The parameters with the smallest mean squared error (Legendre 1805); of several such, the shortest vector.
+    """The parameters with the smallest mean squared error (Legendre 1805).
+
+    Of several such, the shortest vector.
 
     Raises:
         ValueError: as `mean_squared_error`.
@@ -89,7 +95,7 @@ def least_squares(x, y) -> dict[str, np.ndarray]:
 
 
 def hessian(x) -> np.ndarray:
-    """Second derivatives of the mean squared error: (d + 1, d + 1), in the order of w's entries, then b.
+    """Second derivatives of the mean squared error: (d + 1, d + 1), w's before b's.
 
     They do not depend on ``y`` or on the parameters: the loss is a quadratic.
 
