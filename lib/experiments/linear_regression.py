@@ -75,8 +75,8 @@ def mean_squared_error(x, y) -> Callable:
             expected = f"w must have shape {(x.shape[1], 1)} and b (1,)"
             raise ValueError(f"{expected}, got {np.shape(w)} and {np.shape(b)}.")
         residual = x @ w + b - y
-        gradients = {"w": 2 * x.T @ residual / len(x), "b": 2 * residual.mean(axis=0)}
-        return (residual**2).mean(), gradients
+        dw, db = 2 * x.T @ residual / len(x), 2 * residual.mean(axis=0)
+        return (residual**2).mean(), {"w": dw, "b": db}
 
     return loss_and_gradients
 
