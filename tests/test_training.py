@@ -181,6 +181,7 @@ PLATEAUS = {  # losses, patience, min_delta, steps after which it stops (None: n
     "one bad step in two": ([5, 6, 4, 5, 3], 2, 0.0, None),
     "one bad step, no patience": ([5, 6, 4, 5, 3], 1, 0.0, 1),
     "stuck after progress": ([5, 3, 4, 3.5, 3, 3], 2, 0.0, 3),
+    "stuck after long progress": ([9, 8, 7, 6, 5, 5, 5, 5], 2, 0.0, 6),
     "the best counts, not the last": ([5, 1, 2, 1.5, 1.2, 1.1], 3, 0.0, 4),
 }
 
