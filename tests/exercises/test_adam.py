@@ -127,9 +127,45 @@ def slightly_off(x, g, m, v, t, **hyperparameters):
     return adam(x, g, m, v, t, **hyperparameters | {"beta2": 0.9990001})
 
 
+def not_squared(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g
+    return x - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps), m, v
+
+
+# Right at lr = 1, x = 0 and the default hyperparameters, and nowhere else.
+def lr_forgotten(x, g, m, v, t, *, lr, **others):
+    return adam(x, g, m, v, t, lr=1, **others)
+
+
+def x_forgotten(x, g, m, v, t, **hyperparameters):
+    return adam(0 * x, g, m, v, t, **hyperparameters)
+
+
+def defaults_written_in(x, g, m, v, t, *, lr, **others):
+    return adam(x, g, m, v, t, lr=lr)
+
+
+def lr_squared(x, g, m, v, t, *, lr, **others):
+    return adam(x, g, m, v, t, lr=lr**2, **others)
+
+
+def another_order(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    m = m + (1 - beta1) * (g - m)
+    v = v + (1 - beta2) * (g * g - v)
+    return x - lr / (1 - beta1**t) * m / (np.sqrt(v) / np.sqrt(1 - beta2**t) + eps), m, v
+
+
+def test_exercise_3_takes_adam_in_another_order(verdict):
+    assert "right" in verdict(3, another_order)
+
+
 WRONG = [
     (1, START - steps_of(adam, GRADIENTS, lr=RATE)[0], "after the first step"),
-    (1, after_two_steps(adam) + 1e-5, "line by line"),
+    (1, 0.9, "after the first step"),
+    (1, 0.8734, "seven decimals"),
+    (1, after_two_steps(adam) + 1e-5, "seven decimals"),
+    (1, after_two_steps(adam) + 1e-3, "line by line"),
     (1, (1.0, 2.0), "One number"),
     (2, (4603, 44), "wrong order"),
     (2, (10, 1000), "windows"),
@@ -141,6 +177,11 @@ WRONG = [
     (3, in_place, "changes its argument m in place"),
     (3, slightly_off, "leaves the library's path at step 2 "),
     (3, lambda *a, **k: 0.0, "Return three things"),
+    (3, not_squared, "v averages the squares"),
+    (3, lr_forgotten, "every hyperparameter"),
+    (3, x_forgotten, "every hyperparameter"),
+    (3, defaults_written_in, "every hyperparameter"),
+    (3, lr_squared, "every hyperparameter"),
     (4, lambda eps, beta2, t: eps, "same number"),
     (4, lambda eps, beta2, t: eps * (1 - beta2**t) ** 0.5, "other way round"),
     (4, lambda eps, beta2, t: eps / (1 - beta2**t), "root is missing"),
@@ -155,9 +196,18 @@ WRONG = [
     (6, [*SILENCE, 1.0], "one gradient after a silence"),
     (6, SILENCE + [1.0] * 12, "constant gradient after a silence"),
     (6, SILENCE + list(1.05 ** np.arange(60)), "Cauchy-Schwarz"),
+    (6, SILENCE + list(GROWTH ** -np.arange(80)), "only the last step counts"),
+    (6, SILENCE + list(GROWTH ** np.arange(19)), "Cauchy-Schwarz"),
     (6, [0.0, 0.0], "no gradient"),
     (6, [[1.0]], "A list"),
 ]  # fmt: skip
+
+
+def test_exercise_6_takes_a_step_within_one_percent_of_the_bound(verdict):
+    history = SILENCE + list(1.146 ** np.arange(80))
+    share = steps_of(adam, history, lr=1.0, eps=1e-100)[-1] / longest()
+    assert 0.99 < share < 0.9905  # so near that a slip of a thousandth in the judge shows
+    assert "right" in verdict(6, history)
 
 
 @pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
