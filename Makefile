@@ -1,5 +1,6 @@
 # The two commands: `make book` to read, `make test` to prove. `make help` lists the rest.
 
+# Make 3.81 passes a recipe the PATH below only if the shell is not its default one.
 SHELL := bash
 .DEFAULT_GOAL := help
 .PHONY: help book test serve lab execute lint bench clean
@@ -11,6 +12,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 
 bin := .venv/bin
 installed := .venv/installed
+has_pip := $(bin)/python -m pip --version >/dev/null 2>&1
 export PATH := $(CURDIR)/$(bin):$(PATH)
 
 # One thread: sums and products of matrices then come out the same, bit for bit, on every run.
@@ -22,12 +24,12 @@ export TF_ENABLE_ONEDNN_OPTS := 0
 export PYDEVD_DISABLE_FILE_VALIDATION := 1
 
 help:  ## list the commands
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/:.*##/\t/' | expand -t 10
+	@awk -F ':.*## *' '/^[a-z]+:.*##/ {printf "%-10s%s\n", $$1, $$2}' Makefile
 
 $(installed): requirements.txt package-lock.json pyproject.toml
-	@test -x $(bin)/python || test -n "$(PYTHON)" || { \
+	@$(has_pip) || test -n "$(PYTHON)" || { \
 		echo "Step Size needs Python 3.11, 3.12 or 3.13: install one, or name it: make PYTHON=/path/to/python3 book"; exit 1; }
-	test -x $(bin)/python || $(PYTHON) -m venv .venv
+	$(has_pip) || $(PYTHON) -m venv --clear .venv
 	$(bin)/python -m pip install --quiet --disable-pip-version-check -r requirements.txt
 	$(bin)/python -m pip install --quiet --disable-pip-version-check --no-deps --editable .
 	npm ci --loglevel=error

@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lib.checks import FRACTION, RANGES
-from lib.figures import COLORS, MINIMUM
+from lib.figures import COLORS, MINIMUM, on_dark
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 
@@ -113,17 +113,6 @@ def _imports(source: str, path) -> list[str]:
     return [name for name in names if name not in IN_BROWSER]
 
 
-def dark(color: str) -> str:
-    """``color`` (#rrggbb) as ``invert(1) hue-rotate(180deg)`` shows it, the filter that figures get on dark pages."""
-    r, g, b = (1 - int(color[i : i + 2], 16) / 255 for i in (1, 3, 5))
-    rotated = (
-        -0.574 * r + 1.430 * g + 0.144 * b,
-        0.426 * r + 0.430 * g + 0.144 * b,
-        0.426 * r + 1.430 * g - 0.856 * b,
-    )
-    return "#" + "".join(f"{round(255 * min(max(c, 0), 1)):02x}" for c in rotated)
-
-
 def rule_facts(rule) -> dict:
     """What a playground must know of a rule beyond its source: the signature, ranges and the rule's color."""
     if rule.__name__ not in COLORS:
@@ -137,7 +126,7 @@ def rule_facts(rule) -> dict:
             {"name": name, "default": default, "range": RANGES[name][0], "fraction": RANGES[name] is FRACTION}
             for name, default in rule.defaults.items()
         ],
-        "color": [COLORS[rule.__name__], dark(COLORS[rule.__name__])],
+        "color": [COLORS[rule.__name__], on_dark(COLORS[rule.__name__])],
     }
 
 
@@ -148,7 +137,7 @@ def playground() -> str:
         "sources": sources(sorted(modules)) | {"walk.py": (STAND_INS / "walk.py").read_text()},
         "rules": {name: rule_facts(rule) for name, rule in RULES.items()},
         "landscapes": {key: landscape.name for key, landscape in LANDSCAPES.items()},
-        "minimum": [MINIMUM, dark(MINIMUM)],  # the color of the star on a minimum
+        "minimum": [MINIMUM, on_dark(MINIMUM)],  # the color of the star on a minimum
     }
     return f"globalThis.stepSize = {json.dumps(facts, indent=1)};\n"
 

@@ -8,6 +8,7 @@ every color on both grounds.
 import matplotlib.pyplot as plt
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import to_hex, to_rgb
 from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from lib.landscapes import Landscape
@@ -25,6 +26,12 @@ COLORS = {
 }
 MINIMUM = "#595959"  # the star on a minimum
 CONTOUR = "#8c8c8c"
+
+
+def on_dark(color: str) -> str:
+    """``color`` as the book's style sheet shows it on a dark page: inverted, with its hue turned back."""
+    rgb = 1 - np.array(to_rgb(color))
+    return to_hex((2 * rgb @ (0.213, 0.715, 0.072) - rgb).clip(0, 1))
 
 
 def use_book_style() -> None:

@@ -26,7 +26,10 @@ def schedule(function):
     required = [p.name for p in hyperparameters if p.default is p.empty]
 
     @functools.wraps(function)
-    def checked(t, **given):
+    def checked(t, *unnamed, **given):
+        if unnamed:
+            fill_in = ", ".join(f"{key}=..." for key in allowed)
+            raise TypeError(f"{name}: name every number, as in partial({name}, {fill_in}); got {(t, *unnamed)!r}.")
         check_names(given, allowed, name)
         if missing := [key for key in required if key not in given]:
             fill_in = ", ".join(f"{key}=..." for key in missing)

@@ -136,13 +136,21 @@ def train(
         The run's `History`. A run that diverges ends like any other: see ``history.stopped_by``.
 
     Raises:
-        TypeError: ``objective`` did not return (loss, gradients); ``stop`` is not a list; an argument is not a number.
+        TypeError: ``objective`` did not return (loss, gradients); ``stop`` is not a list; an argument has another type.
         ValueError: ``steps`` is not a whole number >= 1, or ``divergence`` not a number > 0.
         TypeError, KeyError, ValueError: what `Optimizer.step` has against the parameters or the gradients.
     """
     steps = check_range(COUNT, "steps", steps, "train")
     divergence = check_range(POSITIVE, "divergence", divergence, "train")
-    if not isinstance(stop, Iterable):
+    if not callable(objective):
+        raise TypeError(
+            f"train: objective must be a function, got {objective!r}; a landscape becomes one: objective(...)."
+        )
+    if not isinstance(optimizer, Optimizer):
+        raise TypeError(
+            f"train: optimizer must be an Optimizer, got {optimizer!r}; make one: Optimizer(adam, lr=0.01)."
+        )
+    if not isinstance(stop, Iterable) or isinstance(stop, str):
         raise TypeError(f"train: stop must be a list of stopping rules, got {stop!r}; put a single one in a list.")
     stop, history = list(stop), History()
     while True:
@@ -200,4 +208,5 @@ def _norm(g) -> float:
     largest = float(abs(g).max())
     if largest == 0 or not math.isfinite(largest):
         return largest
-    return largest * float(((g / largest) ** 2).sum()) ** 0.5
+    # The mean of squares is at most 1, where a sum of many overflows in half precision.
+    return largest * (float(((g / largest) ** 2).mean()) * math.prod(g.shape)) ** 0.5

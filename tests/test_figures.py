@@ -17,7 +17,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from lib import figures
-from lib.figures import COLORS, CONTOUR, MINIMUM, contours, label_line, use_book_style, walk
+from lib.figures import COLORS, CONTOUR, MINIMUM, contours, label_line, on_dark, use_book_style, walk
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 
@@ -278,3 +278,8 @@ def test_a_figure_in_a_notebook_is_the_same_to_the_byte_on_every_run(tmp_path):
     assert "</svg>" in drawn[0]
     assert drawn[0] == drawn[1]
     assert "dc:date" not in drawn[0]
+
+
+@pytest.mark.parametrize("color", sorted({*COLORS.values(), MINIMUM}))
+def test_on_dark_is_what_the_filter_shows(color):
+    np.testing.assert_allclose(to_rgb(on_dark(color)), dark(np.array(to_rgb(color))), atol=1 / 255)

@@ -133,3 +133,10 @@ def test_a_new_schedule_gets_its_checks_from_the_decorator():
     assert halve(np.arange(3), lr=1).tolist() == [1.0, 0.5, 0.25]
     with pytest.raises(ValueError, match="halve: lr must be"):
         halve(0, lr=-1)
+
+
+def test_numbers_are_named():
+    with pytest.raises(
+        TypeError, match=r"step: name every number, as in partial\(step, lr=..., every=..., gamma=...\)"
+    ):
+        partial(step, 0.1, every=3)(0)

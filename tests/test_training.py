@@ -462,3 +462,27 @@ def test_an_error_in_the_objective_passes_through():
 
     with pytest.raises(ZeroDivisionError, match="inside the objective"):
         train(broken, [np.zeros(1)], Optimizer(gradient_descent), steps=1)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        ((bowl, [np.ones(2)], Optimizer(adam)), r"objective must be a function, got Landscape.*objective\("),
+        ((objective(bowl), [np.ones(2)], adam), r"optimizer must be an Optimizer, got <function adam.*Optimizer\(adam"),
+    ],
+)
+def test_the_likely_first_mistakes_are_named(arguments, words):
+    with pytest.raises(TypeError, match=words):
+        train(*arguments, steps=1)
+
+
+def test_a_stopping_rule_is_no_text():
+    with pytest.raises(TypeError, match="stop must be a list of stopping rules, got 'plateau'"):
+        train(objective(bowl), [np.ones(2)], Optimizer(adam), steps=1, stop="plateau")
+
+
+def test_the_norm_of_many_entries_survives_half_precision():
+    gradient = np.ones(100_000, dtype=np.float16)
+    history = train(lambda params: (0.0, [gradient]), [gradient], Optimizer(gradient_descent), steps=1)
+    assert history.gradient_norms[0] == pytest.approx(100_000**0.5, rel=1e-3)
+    assert history.stopped_by == "steps"

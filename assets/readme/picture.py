@@ -9,9 +9,8 @@ from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
-from matplotlib.colors import to_hex, to_rgb
 
-from lib.figures import COLORS, contours, use_book_style, walk
+from lib.figures import COLORS, contours, on_dark, use_book_style, walk
 from lib.landscapes import LANDSCAPES, Landscape, quadratic
 from lib.optimizers import RULES, Optimizer
 from lib.training import History, objective, train
@@ -88,12 +87,8 @@ def svg(figure: plt.Figure) -> str:
 def for_dark_pages(light: str) -> str:
     """The same SVG as the book's style sheet shows figures on a dark page: inverted, and the hue turned back."""
 
-    def inverted(color):
-        rgb = 1 - np.array(to_rgb(color[0]))
-        return to_hex((2 * rgb @ (0.213, 0.715, 0.072) - rgb).clip(0, 1))
-
     # What has no color of its own is black in an SVG, unless its root says otherwise.
-    return re.sub(r"#[0-9a-f]{6}\b", inverted, light).replace("<svg ", '<svg fill="#ffffff" ', 1)
+    return re.sub(r"#[0-9a-f]{6}\b", lambda color: on_dark(color[0]), light).replace("<svg ", '<svg fill="#ffffff" ', 1)
 
 
 def write(folder: Path) -> None:

@@ -69,7 +69,9 @@ def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
     """Raise `Wrong` unless ``answer`` equals ``expected`` in shape and, within ``tolerance`` of its size, in value."""
     try:
         given = np.asarray(answer, dtype=float)
-        if answer is None or np.asarray(answer).dtype.kind in "SU":  # NumPy makes nan of None and 2.0 of the text "2"
+        if (
+            answer is None or np.asarray(answer).dtype.kind in "SUcmM"
+        ):  # NumPy makes nan of None and 2.0 of the text "2"
             raise TypeError
     except (TypeError, ValueError):
         raise Wrong(f"A number or an array was expected, not {answer!r}. {hint}".strip()) from None

@@ -95,7 +95,7 @@ class Optimizer:
                 new_params[name], *values = self._check_new(name, x, g, new, xp)
                 new_state[name] = dict(zip(self.rule.state, values, strict=True))
         if not isinstance(params, dict):
-            make = getattr(params, "_make", type(params))  # a namedtuple has its own way
+            make = getattr(params, "_make", list if isinstance(params, list) else tuple)  # a namedtuple has its own way
             new_params = make(new_params.values())
         self.t, self.state = self.t + 1, new_state
         return new_params

@@ -29,10 +29,11 @@ def spoken_by(framework: str, name: str):
 def hyperparameters_for(name: str, scale: float = 1e4) -> dict[str, float]:
     """The paper's hyperparameters, at a rate that makes steps of about 0.01 from gradients of size ``scale``.
 
-    Rules that are linear in the gradient need a rate in proportion to 1 / scale; the others divide the scale out.
+    Rules that are linear in the gradient need a rate in proportion to 1 / scale, and a tenth of it where a velocity
+    sums some ten gradients; the others divide the scale out.
     """
-    linear = name in ("gradient_descent", "momentum", "nesterov")
-    lr = 0.01 / scale if linear else 1.0 if name == "adadelta" else 0.01
+    linear = {"gradient_descent": 1.0, "momentum": 0.1, "nesterov": 0.1}
+    lr = 0.01 * linear[name] / scale if name in linear else 1.0 if name == "adadelta" else 0.01
     return RULES[name].defaults | {"lr": lr}
 
 
@@ -85,15 +86,11 @@ def proof(name: str, steps: int = 200) -> pd.DataFrame:
         if ours is not paper:
             row(framework, which, paper, hyperparameters, theirs, ours.__doc__.splitlines()[0])
             which = f"dialects.{framework}.{name}"
+        given, cause = (ours, hyperparameters), "Rounding."
         if framework == "keras":
+            given = referee.accounted(name, ours, hyperparameters)
+        if given != (ours, hyperparameters):
             row(framework, which, ours, hyperparameters, theirs, "Keras casts hyperparameters to float32.")
-            row(
-                framework,
-                which,
-                *referee.accounted(name, ours, hyperparameters),
-                theirs,
-                "Rounding, casts accounted for.",
-            )
-        else:
-            row(framework, which, ours, hyperparameters, theirs, "Rounding.")
+            cause = "Rounding, casts accounted for."
+        row(framework, which, *given, theirs, cause)
     return pd.DataFrame(rows).set_index(["framework", "our rule"])

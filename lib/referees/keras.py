@@ -99,5 +99,8 @@ def accounted(name: str, ours: Callable, hyperparameters: dict) -> tuple[Callabl
         def bias(t, b1, b2):
             return np.sqrt(1 - b2**t) / (1 - b1**t)
 
-        rounded["lr"] = lambda step: lr * bias(step + 1, float32(beta1), float32(beta2)) / bias(step + 1, beta1, beta2)
+        def correction(step):
+            return bias(step + 1, float32(beta1), float32(beta2)) / bias(step + 1, beta1, beta2)
+
+        rounded["lr"] = lambda step: lr * correction(step)
     return ours, rounded

@@ -80,11 +80,13 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> Deviation:
     """How far two paths of equal shape lie apart at most.
 
     Raises:
-        ValueError: the shapes differ, a path does not move, or one holds a number that is not finite: a comparison
-            that could not fail.
+        ValueError: the shapes differ, a path has one step or does not move, or one holds a number that is not finite:
+            a comparison that could not fail.
     """
     if ours.shape != theirs.shape:
         raise ValueError(f"paths have shapes {ours.shape} and {theirs.shape}; replay the same recording on both sides.")
+    if len(ours) < 2:
+        raise ValueError("a path of one step cannot be seen to move; record at least two.")
     if not (np.isfinite(ours).all() and np.isfinite(theirs).all()):
         raise ValueError("a path holds nan or inf; choose a smaller learning rate.")
     if (ours == ours[0]).all(axis=0).any() or (theirs == theirs[0]).all(axis=0).any():

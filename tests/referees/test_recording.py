@@ -40,6 +40,7 @@ def test_compare_measures_in_both_units():
     ("ours", "theirs", "message"),
     [
         (np.ones((2, 2)), np.ones((3, 2)), "shapes"),
+        (np.ones((1, 2)), np.ones((1, 2)), "at least two"),
         (np.array([[1.0], [np.nan]]), np.array([[1.0], [2.0]]), "nan or inf"),
         (np.array([[1.0], [2.0]]), np.array([[1.0], [np.inf]]), "nan or inf"),
         (np.array([[1.0, 1.0], [2.0, 1.0]]), np.array([[1.0, 1.0], [2.0, 2.0]]), "does not move"),

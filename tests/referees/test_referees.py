@@ -31,6 +31,11 @@ def test_proof_of_adam():
     assert deviation["optax"].max() <= 1e-14
 
 
+def test_proof_names_a_cause_only_where_there_is_one():
+    """Adadelta at rate 1 gives Keras nothing to cast, and no framework has a dialect of it."""
+    assert set(proof("adadelta", steps=20).cause) == {"Rounding."}
+
+
 def test_proof_of_an_unknown_rule():
     with pytest.raises(KeyError, match="choose one of gradient_descent, momentum"):
         proof("adamm")
