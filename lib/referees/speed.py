@@ -105,7 +105,7 @@ def main() -> None:
         "command": "python -m lib.referees.speed",
         "date": date.today().isoformat(),
         "unit": "microseconds a step, smallest of interleaved rounds, one thread",
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": f"{platform.system()} {platform.machine()}"},
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version()}
         | {p: version(p) for p in ("numpy", "torch", "tensorflow", "keras")},
         "rows": rows,
