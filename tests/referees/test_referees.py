@@ -10,7 +10,7 @@ from lib.referees import DIALECTS, proof, spoken_by
 
 @pytest.mark.parametrize("framework", DIALECTS)
 def test_every_rule_has_a_referee_in_every_framework(framework):
-    assert list(importlib.import_module(f"lib.referees.{framework}").OPTIMIZERS) == list(RULES)
+    assert importlib.import_module(f"lib.referees.{framework}").OPTIMIZERS.keys() == RULES.keys()
 
 
 @pytest.mark.parametrize("framework", DIALECTS)
