@@ -402,19 +402,3 @@ def test_another_micropython_fails_the_build_until_it_has_been_read(vendor, tmp_
     (package / "micropython.mjs").write_text("export default 1;")
     with pytest.raises(SystemExit, match=r"0 times 'export default _createMicroPythonModule;', expected 1"):
         vendor.micropython()
-
-
-def test_dark_colors_are_what_the_filter_of_dark_figures_shows(vendor, page):
-    page.set_content("<p style='width:9px;height:9px;background:#3b71df;filter:invert(1) hue-rotate(180deg)'></p>")
-    shot = page.locator("p").screenshot()
-    drawn = page.evaluate(
-        """async bytes => {
-            const image = await createImageBitmap(new Blob([new Uint8Array(bytes)]));
-            const canvas = new OffscreenCanvas(9, 9).getContext("2d");
-            canvas.drawImage(image, 0, 0);
-            return [...canvas.getImageData(4, 4, 1, 1).data].slice(0, 3);
-        }""",
-        list(shot),
-    )
-    computed = [int(vendor.dark("#3b71df")[i : i + 2], 16) for i in (1, 3, 5)]
-    assert drawn == pytest.approx(computed, abs=2)
