@@ -40,6 +40,7 @@ def use_book_style() -> None:
     plt.rcParams.update(
         {
             "svg.hashsalt": "step size",
+            "path.simplify": False,  # which points it drops hangs on the last digit, so on the processor
             "svg.fonttype": "path",
             "figure.figsize": (7, 4),
             "figure.facecolor": "none",
@@ -62,10 +63,10 @@ def contours(ax: Axes, landscape: Landscape, levels: int = 14) -> None:
     """Draw ``landscape`` as contour lines in its window, evenly spaced in the logarithm of its height above the lowest
     point drawn, with a star on each minimum."""
     (x0, x1), (y0, y1) = landscape.window
-    x, y = np.meshgrid(np.linspace(x0, x1, 241), np.linspace(y0, y1, 241))
+    x, y = np.meshgrid(np.linspace(x0, x1, 161), np.linspace(y0, y1, 161))
     height = landscape.value(x, y)
     height = height - height.min()
-    lines = np.geomspace(np.quantile(height, 0.01) + 1e-9, height.max(), levels)
+    lines = np.geomspace(np.quantile(height, 0.01) + 1e-9, height.max(), levels + 1)[:-1]  # the highest is a corner
     ax.contour(x, y, height, levels=lines, colors=CONTOUR, linewidths=0.7)
     for minimum in landscape.minima:
         ax.plot(*minimum, "*", color=MINIMUM, markersize=11, zorder=4)
