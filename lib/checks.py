@@ -1,6 +1,7 @@
 """The range of every hyperparameter, by name, and the error for a value outside it.
 
-A name means one thing in the whole book, so its range is stated once, here.
+A name means one thing in the whole book, so its range is stated once, here. The frameworks have names of their own for
+some; the dialects use those.
 """
 
 import difflib
@@ -27,7 +28,34 @@ RANGES: dict[str, tuple[str, Callable[[int | float], bool]]] = {
     "eps": NON_NEGATIVE,  # keeps a denominator away from zero
     "gamma": FACTOR,  # what a schedule multiplies the rate by
     "every": COUNT,  # steps between two changes of a schedule
+    "weight_decay": NON_NEGATIVE,  # pull toward zero: its share of x, per unit of the rate if it is decoupled
 }
+
+# What the frameworks call them where they have one name for one thing of ours.
+ELSEWHERE = {
+    "learning_rate": "lr",
+    "alpha": "rho",
+    "decay": "rho",
+    "beta_1": "beta1",
+    "beta_2": "beta2",
+    "b1": "beta1",
+    "b2": "beta2",
+    "epsilon": "eps",
+}
+
+
+def range_of(name: str) -> tuple[str, Callable[[int | float], bool]]:
+    """What a value of the hyperparameter ``name``, the book's or a framework's, must be.
+
+    Raises:
+        KeyError: there is no such hyperparameter.
+    """
+    return RANGES[ELSEWHERE.get(name, name)]
+
+
+def has_range(name: str) -> bool:
+    """Whether ``name`` is a hyperparameter of the book or of a framework."""
+    return ELSEWHERE.get(name, name) in RANGES
 
 
 def check_number(name: str, value: object, where: str) -> int | float:
@@ -40,7 +68,7 @@ def check_number(name: str, value: object, where: str) -> int | float:
         TypeError: the value is not a number.
         ValueError: the number is out of range.
     """
-    return check_range(RANGES[name], name, value, where)
+    return check_range(range_of(name), name, value, where)
 
 
 def check_range(range_: tuple[str, Callable[[int | float], bool]], name: str, value: object, where: str) -> int | float:

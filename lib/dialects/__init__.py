@@ -1,1 +1,13 @@
-"""Where a framework's optimizer is not the paper's: only the rules that differ, one file a framework."""
+"""How the frameworks say the book's rules: one file a framework, with a rule for each that differs from the paper's.
+
+A rule of a dialect takes hyperparameters under the framework's own names and starts from the framework's defaults. The
+table `DIALECTS` of each file says, for every rule of the book that the framework has, what makes it there, what its
+hyperparameters and its state are called, and what makes it agree with the paper's, or that nothing does.
+"""
+
+from lib.dialects import keras, optax, torch
+from lib.dialects.dialect import Dialect, translate
+
+DIALECTS = {"torch": torch.DIALECTS, "keras": keras.DIALECTS, "optax": optax.DIALECTS}
+
+__all__ = ["DIALECTS", "Dialect", "translate"]

@@ -5,7 +5,7 @@ from lib.optimizers.rule import rule
 
 
 @rule
-def adagrad(x, g, G, *, lr=0.01, eps=1e-10):
+def adagrad(x, g, G=0.0, *, lr=0.01, eps=1e-10):
     """Adagrad with a diagonal matrix; ``G`` is the sum of squared gradients.
 
     Source: Duchi et al. 2011, Figure 1 (diagonal case), where eps is called delta

@@ -6,50 +6,103 @@
         return x + v, v
 
 ``x`` is a parameter and ``g`` its gradient: arrays of one shape and one floating dtype, from NumPy, PyTorch or JAX.
-The names after them, up to the star, are the rule's state: arrays like ``x`` that come back, in the same order, behind
-the new ``x``; they start at zero, or at the default value that the signature gives them. One name is special: ``t`` is
-the number of the step, counted from 1. Behind the star stand the hyperparameters with the paper's defaults.
+The names after them, up to the star, are the rule's state: arrays that come back, in the same order, behind the new
+``x``. They are like ``x`` and start at zero, unless the signature gives them a default: a number to start at, the name
+of a hyperparameter whose value they start at, ``"x"`` for the parameter itself, or a function of ``x`` that makes an
+array of another shape. Two names are special: ``t`` is the number of the step, counted from 1, and ``curvature``, right
+behind ``g``, an estimate of the diagonal of the Hessian, which is given like the gradient. Behind the star stand the
+hyperparameters with the paper's defaults.
+
+Most rules step each entry of ``x`` on its own. One that does not says what it steps: ``@rule(each="array")``, if it
+sees, say, the norm of ``x``, and ``@rule(each="matrix")``, if ``x`` must have two dimensions.
 
 A rule changes none of its arguments and checks none of them: it is the equation. `Optimizer` steps a whole model with
 it and does the checking.
 """
 
+import functools
 import inspect
 from numbers import Real
 
-from lib.checks import RANGES
+from lib.arrays import namespace
+from lib.checks import ELSEWHERE, has_range
+
+EACH = ("entry", "array", "matrix")
 
 
-def rule(function):
+def rule(function=None, *, each="entry"):
     """Read a rule's state and hyperparameters off its signature and attach them; the function itself is unchanged.
 
-    Attributes set: ``state`` (dict of name to starting value), ``counts_steps`` (whether it takes ``t``) and
-    ``defaults`` (dict of hyperparameter to value; ``inspect.Parameter.empty`` where the signature gives none).
+    Attributes set: ``state`` (dict of name to what it starts at), ``counts_steps`` (whether it takes ``t``),
+    ``takes_curvature``, ``defaults`` (dict of hyperparameter to value; ``inspect.Parameter.empty`` where the signature
+    gives none) and ``each`` (what it steps on its own: "entry", "array" or "matrix").
 
     Raises:
-        TypeError: the signature is not ``(x, g, *state, [t], *, hyperparameters)``, a starting value is not a number,
-            or a hyperparameter has no range in ``lib.checks.RANGES``.
+        TypeError: the signature is not ``(x, g, [curvature], *state, [t], *, hyperparameters)``, a state starts at
+            something unheard of, or a hyperparameter has no range in ``lib.checks.RANGES``.
+        ValueError: ``each`` is unknown.
     """
-    signature = inspect.signature(function)
+    if each not in EACH:
+        raise ValueError(f"each must be one of {', '.join(map(repr, EACH))}, got {each!r}.")
+    if function is None:
+        return functools.partial(rule, each=each)
+    name, signature = function.__name__, inspect.signature(function)
     parameters = signature.parameters.values()
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
     defaults = {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-    if positional[:2] != ["x", "g"] or "t" in positional[:-1] or len(positional) + len(defaults) < len(parameters):
+    curvature = positional[2:3] == ["curvature"]
+    if (
+        positional[:2] != ["x", "g"]
+        or "t" in positional[:-1]
+        or "curvature" in positional[3:]
+        or len(positional) + len(defaults) < len(parameters)
+    ):
         raise TypeError(
-            f"{function.__name__}: a rule takes (x, g, its state, t if it needs it, *, its hyperparameters), "
-            f"not {signature}."
+            f"{name}: a rule takes (x, g, its state, t if it needs it, *, its hyperparameters), not {signature}."
         )
     starts = {p.name: 0.0 if p.default is p.empty else p.default for p in parameters}
-    state = {name: starts[name] for name in positional[2:] if name != "t"}
-    for name, value in state.items():
-        if name in RANGES:
+    state = {key: starts[key] for key in positional[2 + curvature :] if key != "t"}
+    for key, value in state.items():
+        if has_range(key):
+            raise TypeError(f"{name}: {key} is a hyperparameter; put it behind a star: (..., *, {key}=...).")
+        if not (isinstance(value, Real) or callable(value) or value == "x" or value in defaults):
             raise TypeError(
-                f"{function.__name__}: {name} is a hyperparameter; put it behind a star: (..., *, {name}=...)."
+                f"{name}: {key} must start at a number, at 'x', at one of the hyperparameters {list(defaults)}, or at "
+                f"what a function of x makes; got {value!r}."
             )
-        if not isinstance(value, Real):
-            raise TypeError(f"{function.__name__}: {name} must start at a number, not at {value!r}.")
-    for name in defaults:
-        if name not in RANGES:
-            raise TypeError(f"{function.__name__}: give the hyperparameter {name!r} a range in lib.checks.RANGES.")
-    function.state, function.counts_steps, function.defaults = state, "t" in positional, defaults
+    for key in defaults:
+        if not has_range(key):
+            raise TypeError(f"{name}: give the hyperparameter {key!r} a range in lib.checks.RANGES.")
+    function.state, function.defaults, function.each = state, defaults, each
+    function.counts_steps, function.takes_curvature = "t" in positional, curvature
     return function
+
+
+def start(rule, x, hyperparameters) -> dict:
+    """The state of ``rule`` before its first step with the parameter ``x``.
+
+    Args:
+        rule: an update rule.
+        x: the parameter, an array of any library or a float.
+        hyperparameters: of the first step, as numbers; a state that has a number in the signature may be among them,
+            with another number to start at.
+
+    Returns:
+        dict of state name to array of the dtype of ``x`` (to float, if ``x`` is one).
+    """
+
+    def begin(value):
+        if callable(value):
+            return value(x)
+        if value == "x":
+            return x
+        value = hyperparameters.get(value, value)
+        return float(value) if isinstance(x, float) else namespace(x).full_like(x, value)
+
+    return {key: begin(hyperparameters.get(key, value)) for key, value in rule.state.items()}
+
+
+def named_for(rule, hyperparameters: dict) -> dict:
+    """Hyperparameters under the book's names, under those that ``rule`` has for them: a dialect's are its framework's."""
+    theirs = {ELSEWHERE.get(name, name): name for name in rule.defaults}
+    return {theirs.get(ours, ours): value for ours, value in hyperparameters.items()}

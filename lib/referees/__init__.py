@@ -5,59 +5,83 @@ library that use those frameworks' optimizers. `proof` makes the table of a chap
 """
 
 import importlib
+from dataclasses import dataclass
 
+import numpy as np
 import pandas as pd
 
-from lib.dialects import keras as keras_dialect
-from lib.dialects import optax as optax_dialect
-from lib.dialects import torch as torch_dialect
+from lib.dialects import DIALECTS
 from lib.optimizers import RULES
-from lib.referees.recording import SHAPES, Deviation, Recording, compare, record, replay
+from lib.optimizers.rule import named_for
+from lib.referees import recording as ours
+from lib.referees.recording import SHAPES, Deviation, Recording, compare, compare_states, record, replay
 
-__all__ = ["DIALECTS", "SHAPES", "Deviation", "Recording", "compare", "hyperparameters_for", "judge", "proof", "record",
-           "replay", "spoken_by"]  # fmt: skip
+__all__ = ["DIALECTS", "SHAPES", "Deviation", "Judgment", "Recording", "compare", "hyperparameters_for", "judge",
+           "proof", "record", "referee", "replay"]  # fmt: skip
 
-DIALECTS = {"torch": torch_dialect, "keras": keras_dialect, "optax": optax_dialect}
-TITLES = {"torch": "PyTorch", "keras": "Keras (TensorFlow)", "optax": "optax"}
+TITLES = {"torch": "PyTorch", "keras": "Keras", "optax": "optax"}
 
+# Rules whose steps grow with the gradient need a rate in proportion to 1 / its size, and a tenth of it where a velocity
+# sums some ten gradients; Adadelta makes a rate of its own; the others divide the size out.
+RATES = {
+    "gradient_descent": lambda size: 0.01 / size,
+    "momentum": lambda size: 0.001 / size,
+    "nesterov": lambda size: 0.001 / size,
+    "adadelta": lambda size: 1.0,
+}
 
-def spoken_by(framework: str, name: str):
-    """The rule of ours that ``framework`` computes under ``name``: its dialect's where it has one, else the paper's."""
-    return getattr(DIALECTS[framework], name, RULES[name])
-
-
-def hyperparameters_for(name: str, scale: float = 1e4) -> dict[str, float]:
-    """The paper's hyperparameters, at a rate that makes steps of about 0.01 from gradients of size ``scale``.
-
-    Rules that are linear in the gradient need a rate in proportion to 1 / scale, and a tenth of it where a velocity
-    sums some ten gradients; the others divide the scale out.
-    """
-    linear = {"gradient_descent": 1.0, "momentum": 0.1, "nesterov": 0.1}
-    lr = 0.01 * linear[name] / scale if name in linear else 1.0 if name == "adadelta" else 0.01
-    return RULES[name].defaults | {"lr": lr}
+# What the paper leaves at a value that would hide a hyperparameter from the proof.
+SHOWN: dict[str, dict] = {}
 
 
-def judge(framework: str, name: str, recording: Recording, hyperparameters: dict, ours=None) -> Deviation:
+@dataclass(frozen=True)
+class Judgment(Deviation):
+    """A deviation, and how far the states lie apart, each as a share of the largest value that it takes."""
+
+    states: dict[str, float]
+
+
+def referee(framework: str):
+    """The module that drives ``framework``: "torch", "keras" or "optax"."""
+    return importlib.import_module(f"lib.referees.{framework}")
+
+
+def hyperparameters_for(name: str, size: float = 1e4) -> dict:
+    """The paper's hyperparameters, at a rate that makes steps of about 0.01 from gradients of ``size``."""
+    rate = RATES.get(name, lambda size: 0.01)(size)
+    return RULES[name].defaults | SHOWN.get(name, {}) | {"lr": rate}
+
+
+def judge(framework: str, name: str, recording: Recording, hyperparameters: dict, rule=None, array=None) -> Judgment:
     """How far a rule of ours ends up from ``framework``'s, with Keras' float32 casts accounted for.
 
     Args:
         framework: "torch", "keras" or "optax".
         name: of the rule, as in ``lib.optimizers.RULES``.
         recording: fed to both sides.
-        hyperparameters: of both sides.
-        ours: our rule; by default the one that `spoken_by` names.
+        hyperparameters: of both sides, under the book's names.
+        rule: ours; by default the framework's dialect of it.
+        array: makes, of a NumPy array, what both sides step; by default NumPy steps ours.
+
+    Raises:
+        KeyError: the framework does not have the rule.
     """
-    referee = importlib.import_module(f"lib.referees.{framework}")
-    ours, given = ours or spoken_by(framework, name), hyperparameters
-    if framework == "keras":
-        ours, given = referee.accounted(name, ours, hyperparameters)
-    return compare(replay(ours, recording, **given), referee.replay(name, recording, **hyperparameters))
+    dialect, made = DIALECTS[framework][name], {"array": array} if array else {}
+    theirs = list(referee(framework).run(name, recording, **made, **hyperparameters))
+    given = referee("keras").accounted(name, hyperparameters) if framework == "keras" else hyperparameters
+    return _judge(rule or dialect.rule, recording, given, theirs, made)
+
+
+def _judge(rule, recording, given, theirs, made) -> Judgment:
+    mine = list(ours.run(rule, recording, **made, **named_for(rule, given)))
+    deviation = compare(*(np.stack([moment.params for moment in moments]) for moments in (mine, theirs)))
+    return Judgment(deviation.absolute, deviation.ulps, compare_states(mine, theirs))
 
 
 def proof(name: str, steps: int = 200) -> pd.DataFrame:
-    """Compare a rule with PyTorch, Keras and optax, here and now.
+    """Compare a rule with the frameworks that have it, here and now.
 
-    Both sides get one recorded sequence of gradients with sizes from 1e-8 to 1e4, parameters of 0 to 3 dimensions, in
+    Both sides get one recorded sequence of gradients with sizes from 1e-8 to 1e4, parameters of 0 to 4 dimensions, in
     float64, and the same hyperparameters.
 
     Returns:
@@ -70,27 +94,28 @@ def proof(name: str, steps: int = 200) -> pd.DataFrame:
     """
     if name not in RULES:
         raise KeyError(f"there is no rule {name!r}; choose one of {', '.join(RULES)}.")
-    paper, recording, hyperparameters = RULES[name], record(steps), hyperparameters_for(name)
+    recording, hyperparameters = record(steps), hyperparameters_for(name)
     rows = []
 
-    def row(framework, which, ours, given, theirs, cause):
-        deviation = compare(replay(ours, recording, **given), theirs)
+    def row(framework, which, rule, given, cause):
+        deviation = _judge(rule, recording, given, theirs, {})
         ulps = f"{deviation.ulps:.0f}" if deviation.ulps < 1000 else f"{deviation.ulps:.0e}"
         rows.append({"framework": TITLES[framework], "our rule": which, "deviation": f"{deviation.absolute:.1e}",
                      "in ulps": f"{ulps} ulp", "cause": cause})  # fmt: skip
 
-    for framework in DIALECTS:
-        referee = importlib.import_module(f"lib.referees.{framework}")
-        theirs = referee.replay(name, recording, **hyperparameters)
-        ours, which = spoken_by(framework, name), f"optimizers.{name}"
-        if ours is not paper:
-            row(framework, which, paper, hyperparameters, theirs, ours.__doc__.splitlines()[0])
+    for framework, dialects in DIALECTS.items():
+        if name not in dialects:
+            continue
+        dialect, which = dialects[name], f"optimizers.{name}"
+        theirs = list(referee(framework).run(name, recording, **hyperparameters))
+        if dialect.rule is not RULES[name]:
+            row(framework, which, RULES[name], hyperparameters, dialect.rule.__doc__.splitlines()[0])
             which = f"dialects.{framework}.{name}"
-        given, cause = (ours, hyperparameters), "Rounding."
+        given, cause = hyperparameters, "Rounding."
         if framework == "keras":
-            given = referee.accounted(name, ours, hyperparameters)
-        if given != (ours, hyperparameters):
-            row(framework, which, ours, hyperparameters, theirs, "Keras casts hyperparameters to float32.")
+            given = referee("keras").accounted(name, hyperparameters)
+        if given != hyperparameters:
+            row(framework, which, dialect.rule, hyperparameters, "Keras casts to float32.")
             cause = "Rounding, casts accounted for."
-        row(framework, which, *given, theirs, cause)
+        row(framework, which, dialect.rule, given, cause)
     return pd.DataFrame(rows).set_index(["framework", "our rule"])

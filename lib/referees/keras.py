@@ -1,20 +1,21 @@
-"""tf.keras.optimizers as a referee, and the account of its float32 casts.
+"""Keras as a referee, on TensorFlow or whichever backend ``KERAS_BACKEND`` names, and the account of its float32 casts.
 
-Keras on TensorFlow sends some hyperparameters through float32 even where parameters are float64: 0.9 becomes
-0.8999999762. `accounted` gives our side the same rounded numbers; what is left is rounding at the last digit.
+Keras keeps its learning rate in float32 even where parameters are float64, and on TensorFlow sends other hyperparameters
+through float32, too: 0.9 becomes 0.8999999762. `accounted` gives our side the same rounded numbers; what is left is
+rounding at the last digit.
 """
 
 import contextlib
 import functools
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from lib.dialects import keras as dialect
-from lib.optimizers import rule
-from lib.referees.recording import Recording, flat
+from lib.dialects import Dialect
+from lib.dialects.keras import DIALECTS
+from lib.referees.recording import Moment, Recording, flat
 
 
 @contextlib.contextmanager
@@ -44,63 +45,93 @@ def tensorflow():
     return tf
 
 
-OPTIMIZERS = {
-    "gradient_descent": lambda k, lr: k.SGD(lr),
-    "momentum": lambda k, lr, momentum: k.SGD(lr, momentum=momentum),
-    "nesterov": lambda k, lr, momentum: k.SGD(lr, momentum=momentum, nesterov=True),
-    "adagrad": lambda k, lr, eps: k.Adagrad(lr, epsilon=eps),
-    "rmsprop": lambda k, lr, rho, eps: k.RMSprop(lr, rho=rho, epsilon=eps),
-    "adadelta": lambda k, lr, rho, eps: k.Adadelta(lr, rho=rho, epsilon=eps),
-    "adam": lambda k, lr, beta1, beta2, eps: k.Adam(lr, beta_1=beta1, beta_2=beta2, epsilon=eps),
-}
+@functools.cache
+def keras():
+    """Import Keras on its backend, without start-up messages, and return the module."""
+    if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
+        tensorflow()
+    with _silence():
+        import keras
+
+        keras.Variable(0.0)
+    return keras
+
+
+def make(dialect: Dialect, hyperparameters: dict):
+    """Keras' optimizer for a rule, with hyperparameters (numbers) under the book's names."""
+    return getattr(keras().optimizers, dialect.optimizer.rsplit(".", 1)[1])(**dialect.arguments(hyperparameters))
+
+
+def run(name: str, recording: Recording, array: Callable | None = None, **hyperparameters) -> Iterator[Moment]:
+    """Where Keras is after each step through a recording. Arguments as in `lib.referees.torch.run`."""
+    with contextlib.ExitStack() as stack:
+        if keras().backend.backend() == "jax":
+            import jax
+
+            stack.enter_context(jax.enable_x64(True))
+        dialect = DIALECTS[name]
+        array = array or keras().ops.convert_to_tensor
+        at = lambda step: {key: value(step) if callable(value) else value for key, value in hyperparameters.items()}
+        changing = [key for key, value in hyperparameters.items() if callable(value)]
+        params = [keras().Variable(array(a), dtype=a.dtype) for a in recording.start]
+        optimizer = make(dialect, at(0))
+        optimizer.build(params)
+        for step, gradients in enumerate(recording.gradients):
+            for argument, value in dialect.arguments({key: at(step)[key] for key in changing}).items():
+                setattr(optimizer, argument, value)
+            optimizer.apply([array(g) for g in gradients], params)
+            yield Moment(
+                flat(map(keras().ops.convert_to_numpy, params)),
+                {ours: flat(map(keras().ops.convert_to_numpy, _state(optimizer, theirs)))
+                 for ours, theirs in dialect.state.items()},
+                int(optimizer.iterations),
+            )  # fmt: skip
+
+
+def _state(optimizer, name):
+    return getattr(optimizer, name)
 
 
 def replay(name: str, recording: Recording, **hyperparameters) -> np.ndarray:
-    """The path that Keras on TensorFlow takes through a recording: array (steps, coordinates).
+    """The path that Keras takes through a recording: array (steps, coordinates). Arguments as in `run`."""
+    return np.stack([moment.params for moment in run(name, recording, **hyperparameters)])
 
-    Arguments as in `lib.referees.torch.replay`.
+
+def float32(value):
+    """A number, or a schedule's, after a round trip through float32."""
+    return (lambda step: float32(value(step))) if callable(value) else float(np.float32(value))
+
+
+def _powers(hyperparameters):
+    """Adam's beta1 and beta2 are cast for their powers only, not for the averages: a correction of the rate at each
+    step."""
+    beta1, beta2, lr = (hyperparameters[key] for key in ("beta1", "beta2", "lr"))
+
+    def bias(t, b1, b2):
+        return np.sqrt(1 - b2**t) / (1 - b1**t)
+
+    def correction(step):
+        return bias(step + 1, float32(beta1), float32(beta2)) / bias(step + 1, beta1, beta2)
+
+    return {"lr": lambda step: (lr(step) if callable(lr) else lr) * correction(step)}
+
+
+# What Keras on TensorFlow casts besides the rate, by rule.
+CASTS = {
+    "momentum": lambda h: {"momentum": float32(h["momentum"])},
+    "nesterov": lambda h: {"momentum": float32(h["momentum"])},
+    "adagrad": lambda h: {"G": float32(h.get("G", 0.1))},
+    "adam": _powers,
+}
+
+
+def accounted(name: str, hyperparameters: dict) -> dict:
+    """The hyperparameters that meet Keras' float32 casts, from and to the book's names.
+
+    The rate is a float32 variable in every optimizer. On TensorFlow, SGD casts its momentum, Adagrad its first
+    accumulator, and Adam its betas, but for their powers only.
     """
-    tf = tensorflow()
-    params = [tf.Variable(a) for a in recording.start]
-    optimizer, path = OPTIMIZERS[name](tf.keras.optimizers, **hyperparameters), []
-    for gradients in recording.gradients:
-        optimizer.apply_gradients(zip(map(tf.constant, gradients), params, strict=True))
-        path.append(flat(params))
-    return np.stack(path)
-
-
-def float32(number: float) -> float:
-    """``number`` after a round trip through float32."""
-    return float(np.float32(number))
-
-
-START = float32(0.1)
-
-
-@rule
-def _adagrad(x, g, G=START, *, lr, eps):
-    return dialect.adagrad(x, g, G, lr=lr, eps=eps)
-
-
-def accounted(name: str, ours: Callable, hyperparameters: dict) -> tuple[Callable, dict]:
-    """The rule and hyperparameters that meet Keras' float32 casts.
-
-    The rate is a float32 variable in every optimizer. SGD casts its momentum, Adagrad its first accumulator. Adam
-    casts beta1 and beta2 for their powers only, not for the averages: a correction of the rate at each step.
-    """
-    rounded = dict(hyperparameters, lr=float32(hyperparameters["lr"]))
-    if "momentum" in rounded:
-        rounded["momentum"] = float32(rounded["momentum"])
-    if ours is dialect.adagrad:
-        ours = _adagrad
-    if name == "adam":
-        beta1, beta2, lr = rounded["beta1"], rounded["beta2"], rounded["lr"]
-
-        def bias(t, b1, b2):
-            return np.sqrt(1 - b2**t) / (1 - b1**t)
-
-        def correction(step):
-            return bias(step + 1, float32(beta1), float32(beta2)) / bias(step + 1, beta1, beta2)
-
-        rounded["lr"] = lambda step: lr * correction(step)
-    return ours, rounded
+    rounded = hyperparameters | {"lr": float32(hyperparameters["lr"])}
+    if name in CASTS and keras().backend.backend() == "tensorflow":
+        rounded |= CASTS[name](rounded)
+    return rounded

@@ -4,27 +4,44 @@ Each side is *given* its gradients. If each computed its own, a rounding error i
 gradient, grow with the landscape, and say nothing about the update rule.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from lib.optimizers import Optimizer
 
-SHAPES = ((), (3,), (2, 3), (2, 3, 4))
+SHAPES = ((), (3,), (2, 3), (2, 3, 4), (2, 1, 2, 2))
 
 
 @dataclass(frozen=True)
 class Recording:
-    """Where the parameters start, and the gradients of every step.
+    """Where the parameters start, and what every step is given.
 
     Attributes:
         start: one array a parameter.
         gradients: for each step, one array a parameter, of the parameter's shape and dtype.
+        curvatures: the same for rules that take curvature; positive and of about the gradients' size.
     """
 
     start: list[np.ndarray]
     gradients: list[list[np.ndarray]]
+    curvatures: list[list[np.ndarray]] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Moment:
+    """Where a side is after a step.
+
+    Attributes:
+        params: all coordinates, array (coordinates,).
+        state: the same for each of the rule's states, under the book's names.
+        t: steps taken, as the side counts them; None if it does not.
+    """
+
+    params: np.ndarray
+    state: dict[str, np.ndarray]
+    t: int | None
 
 
 @dataclass(frozen=True)
@@ -40,7 +57,9 @@ class Deviation:
     ulps: float
 
 
-def record(steps: int = 1000, scale=(1e-8, 1e4), shapes=SHAPES, seed: int = 0, dtype=np.float64) -> Recording:
+def record(
+    steps: int = 1000, scale=(1e-8, 1e4), shapes=SHAPES, seed: int = 0, dtype=np.float64, patterns: bool = False
+) -> Recording:
     """Draw a recording.
 
     Args:
@@ -50,30 +69,74 @@ def record(steps: int = 1000, scale=(1e-8, 1e4), shapes=SHAPES, seed: int = 0, d
         shapes: one parameter a shape.
         seed: of the generator.
         dtype: of parameters and gradients.
+        patterns: whether gradients are, coordinate by coordinate in turn, constant; zero but for one step in twenty;
+            of a sign that flips at each step; and zero for the first third of the steps.
     """
     draw = np.random.default_rng(seed)
     low, high = scale if isinstance(scale, tuple) else (scale, scale)
 
-    def gradient(shape):
-        size = np.exp(draw.uniform(np.log(low), np.log(high), shape))
-        return np.asarray(size * draw.standard_normal(shape), dtype=dtype)
+    def sizes(shape):
+        return np.exp(draw.uniform(np.log(low), np.log(high), shape))
 
     start = [np.asarray(draw.uniform(1, 2, shape) * draw.choice([-1, 1], shape), dtype=dtype) for shape in shapes]
-    return Recording(start, [[gradient(shape) for shape in shapes] for _ in range(steps)])
+    gradients = [[sizes(shape) * draw.standard_normal(shape) for shape in shapes] for _ in range(steps)]
+    curvatures = [[sizes(shape) * draw.uniform(0.5, 2, shape) for shape in shapes] for _ in range(steps)]
+    if patterns:
+        gradients = _patterned(gradients)
+    cast = lambda sequence: [[np.asarray(a, dtype=dtype) for a in arrays] for arrays in sequence]
+    return Recording(start, cast(gradients), cast(curvatures))
 
 
-def flat(arrays) -> np.ndarray:
-    """All coordinates of a list of arrays as one array of shape (coordinates,)."""
-    return np.concatenate([np.asarray(a).ravel() for a in arrays])
+def _patterned(gradients):
+    """``gradients`` with the patterns that `record` tells of."""
+    drawn = np.stack([flat(arrays) for arrays in gradients])  # (steps, coordinates)
+    step = np.arange(len(drawn))[:, None]
+    pattern = np.arange(drawn.shape[1]) % 4
+    drawn = np.select(
+        [pattern == 0, pattern == 1, pattern == 2],
+        [drawn[0], np.where(step % 20 == 7, drawn, 0.0), np.abs(drawn) * (-1.0) ** step],
+        np.where(3 * step < len(drawn), 0.0, drawn),
+    )
+    ends = np.cumsum([a.size for a in gradients[0]])
+    return [
+        [part.reshape(a.shape) for part, a in zip(np.split(row, ends[:-1]), gradients[0], strict=True)] for row in drawn
+    ]
+
+
+def flat(arrays: Iterable) -> np.ndarray:
+    """All coordinates of arrays of any library as one NumPy array of shape (coordinates,)."""
+    return np.concatenate([to_numpy(a).ravel() for a in arrays])
+
+
+def to_numpy(a) -> np.ndarray:
+    """``a``, from any library and device, as a NumPy array; bfloat16, which NumPy lacks, as float32."""
+    if hasattr(a, "detach"):
+        a = a.detach().cpu()
+        a = a.float() if str(a.dtype) == "torch.bfloat16" else a
+    a = np.asarray(a)
+    return a.astype(np.float32) if a.dtype.name == "bfloat16" else a
+
+
+def run(rule: Callable, recording: Recording, array: Callable = np.asarray, **hyperparameters) -> Iterator[Moment]:
+    """Where ``rule`` is after each step through a recording.
+
+    Args:
+        rule: an update rule.
+        recording: what it is given.
+        array: makes the kind of array to step of a NumPy array; ``torch.tensor`` for PyTorch.
+        hyperparameters: of the rule, numbers or schedules.
+    """
+    optimizer, params = Optimizer(rule, **hyperparameters), [array(a) for a in recording.start]
+    for i, gradients in enumerate(recording.gradients):
+        given = [gradients, recording.curvatures[i]] if rule.takes_curvature else [gradients]
+        params = optimizer.step(params, *([array(a) for a in arrays] for arrays in given))
+        state = {key: flat(s[key] for s in optimizer.state.values()) for key in rule.state}
+        yield Moment(flat(params), state, optimizer.t)
 
 
 def replay(rule: Callable, recording: Recording, **hyperparameters) -> np.ndarray:
-    """The path that ``rule`` takes through a recording: array (steps, coordinates)."""
-    optimizer, params, path = Optimizer(rule, **hyperparameters), recording.start, []
-    for gradients in recording.gradients:
-        params = optimizer.step(params, gradients)
-        path.append(flat(params))
-    return np.stack(path)
+    """The path that ``rule`` takes through a recording: array (steps, coordinates). Arguments as in `run`."""
+    return np.stack([moment.params for moment in run(rule, recording, **hyperparameters)])
 
 
 def compare(ours: np.ndarray, theirs: np.ndarray) -> Deviation:
@@ -93,3 +156,26 @@ def compare(ours: np.ndarray, theirs: np.ndarray) -> Deviation:
         raise ValueError("a coordinate does not move, so its comparison proves nothing; choose a larger learning rate.")
     difference = np.abs(ours - theirs)
     return Deviation(difference.max(), (difference / np.spacing(np.maximum(np.abs(ours), np.abs(theirs)))).max())
+
+
+def compare_states(ours: list[Moment], theirs: list[Moment]) -> dict[str, float]:
+    """How far the states of two runs lie apart at most, for every state that both sides have.
+
+    Returns:
+        For each state the largest difference over all steps and coordinates, as a share of the largest value that the
+        coordinate takes at any step.
+
+    Raises:
+        ValueError: a state never differs from zero, or the sides count steps differently.
+    """
+    apart = {}
+    for key in ours[0].state.keys() & theirs[0].state.keys():
+        a, b = (np.stack([moment.state[key] for moment in moments]) for moments in (ours, theirs))
+        largest = np.abs(b).max(axis=0)
+        if not (largest > 0).all():
+            raise ValueError(f"the state {key} stays zero, so its comparison proves nothing.")
+        apart[key] = (np.abs(a - b).max(axis=0) / largest).max()
+    for a, b in zip(ours, theirs, strict=True):
+        if None not in (a.t, b.t) and a.t != b.t:
+            raise ValueError(f"ours has taken {a.t} steps, theirs {b.t}.")
+    return apart

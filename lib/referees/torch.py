@@ -1,35 +1,51 @@
 """torch.optim as a referee: its optimizers, driven over a recording."""
 
+import importlib
+from collections.abc import Callable, Iterator
+
 import numpy as np
 import torch
 
-from lib.referees.recording import Recording, flat
-
-OPTIMIZERS = {
-    "gradient_descent": lambda p, lr: torch.optim.SGD(p, lr=lr),
-    "momentum": lambda p, lr, momentum: torch.optim.SGD(p, lr=lr, momentum=momentum),
-    "nesterov": lambda p, lr, momentum: torch.optim.SGD(p, lr=lr, momentum=momentum, nesterov=True),
-    "adagrad": lambda p, lr, eps: torch.optim.Adagrad(p, lr=lr, eps=eps),
-    "rmsprop": lambda p, lr, rho, eps: torch.optim.RMSprop(p, lr=lr, alpha=rho, eps=eps),
-    "adadelta": lambda p, lr, rho, eps: torch.optim.Adadelta(p, lr=lr, rho=rho, eps=eps),
-    "adam": lambda p, lr, beta1, beta2, eps: torch.optim.Adam(p, lr=lr, betas=(beta1, beta2), eps=eps),
-}
+from lib.dialects import Dialect
+from lib.dialects.torch import DIALECTS
+from lib.referees.recording import Moment, Recording, flat
 
 
-def replay(name: str, recording: Recording, device: str = "cpu", **hyperparameters) -> np.ndarray:
-    """The path that torch.optim takes through a recording: array (steps, coordinates).
+def make(dialect: Dialect, params, hyperparameters: dict):
+    """torch's optimizer for a rule, with hyperparameters (numbers) under the book's names."""
+    module, name = dialect.optimizer.rsplit(".", 1)
+    return getattr(importlib.import_module(module), name)(params, **dialect.arguments(hyperparameters))
+
+
+def run(name: str, recording: Recording, array: Callable = torch.tensor, **hyperparameters) -> Iterator[Moment]:
+    """Where torch.optim is after each step through a recording.
 
     Args:
-        name: of the rule in `OPTIMIZERS`.
+        name: of the rule, as in ``lib.dialects.torch.DIALECTS``.
         recording: start and gradients; parameters take their dtype.
-        device: where torch computes, for example "cuda".
-        hyperparameters: all of the rule's, under the book's names.
+        array: makes a tensor of a NumPy array: of another dtype, or on another device.
+        hyperparameters: all of the rule's, under the book's names; numbers, or schedules.
     """
-    params = [torch.tensor(a, device=device, requires_grad=True) for a in recording.start]
-    optimizer, path = OPTIMIZERS[name](params, **hyperparameters), []
-    for gradients in recording.gradients:
+    dialect = DIALECTS[name]
+    at = lambda step: {key: value(step) if callable(value) else value for key, value in hyperparameters.items()}
+    schedules = any(map(callable, hyperparameters.values()))
+    params = [array(a).requires_grad_() for a in recording.start]
+    optimizer = make(dialect, params, at(0))
+    for step, gradients in enumerate(recording.gradients):
+        if schedules:
+            optimizer.param_groups[0].update(dialect.arguments(at(step)))
         for p, g in zip(params, gradients, strict=True):
-            p.grad = torch.tensor(g, device=device)
+            p.grad = array(g)
         optimizer.step()
-        path.append(flat([p.detach().cpu() for p in params]))
-    return np.stack(path)
+        states = [optimizer.state[p] for p in params]
+        counts = {int(s["step"]) for s in states if "step" in s}
+        yield Moment(
+            flat(params),
+            {ours: flat(s[theirs] for s in states) for ours, theirs in dialect.state.items()},
+            counts.pop() if counts else None,
+        )
+
+
+def replay(name: str, recording: Recording, **hyperparameters) -> np.ndarray:
+    """The path that torch.optim takes through a recording: array (steps, coordinates). Arguments as in `run`."""
+    return np.stack([moment.params for moment in run(name, recording, **hyperparameters)])

@@ -1,34 +1,63 @@
 """The two claims that each rule's test file makes, one line a case: it agrees with the frameworks, wrong forms do not.
 
-Open loop, float64, 1,000 steps of at most about 0.01, parameters of 0 to 3 dimensions that start near 1. The bound of
+Open loop, float64, 1,000 steps of at most about 0.01, parameters of 0 to 4 dimensions that start near 1. The bound of
 1e-14 is 45 ulps there. Two sides round 1,000 times each, by some 0.3 ulp: a random walk of 0.3 * sqrt(2000) = 13 ulps.
+
+The gradients are of one size, or of any size from 1e-8 to 1e4; in one recording they are constant, sparse, of flipping
+sign, or zero for a long while, under a rate that changes at each step. The state is compared, too.
 
 Where eps, or Keras' start of G, outweighs the gradients (Adadelta, and Adagrad in Keras and optax, at 1e-8), every rule
 is gradient descent: there only the other sizes tell rules apart.
 """
 
 import functools
+import math
 
 import pytest
 
-from lib.optimizers import RULES
-from lib.referees import DIALECTS, hyperparameters_for, judge, record
+from lib.dialects import DIALECTS, translate
+from lib.optimizers.rule import named_for
+from lib.referees import compare, hyperparameters_for, judge, record, replay
 
 BOUND = 1e-14
-SCALES = {"1e-8 to 1e4": (1e-8, 1e4), "1e-8": 1e-8, "1": 1.0, "1e4": 1e4}
+RECORDINGS = {
+    "1e-8 to 1e4": {"scale": (1e-8, 1e4)},
+    "1e-8": {"scale": 1e-8},
+    "1": {"scale": 1.0},
+    "1e4": {"scale": 1e4},
+    "patterns": {"scale": 1.0, "patterns": True},
+}
 
 record = functools.cache(record)
 
 
-def agrees(name, bound=BOUND):
-    """A test that the rule ``name`` equals each framework's, at each size of gradients."""
+def task(name, recording, steps=1000):
+    """A recording and hyperparameters for it: `RECORDINGS` says which."""
+    given = RECORDINGS[recording]
+    largest = max(given["scale"]) if isinstance(given["scale"], tuple) else given["scale"]
+    hyperparameters = hyperparameters_for(name, largest)
+    if given.get("patterns"):  # a constant gradient leads far from 1, where an ulp is larger, unless the rate is small
+        rate = hyperparameters["lr"] / 10
+        hyperparameters["lr"] = lambda step: rate * (1 + math.sin(step)) / 2
+    return record(steps, **given), hyperparameters
 
-    @pytest.mark.parametrize("scale", SCALES)
-    @pytest.mark.parametrize("framework", DIALECTS)
-    def test(framework, scale):
-        largest = max(SCALES[scale]) if isinstance(SCALES[scale], tuple) else SCALES[scale]
-        deviation = judge(framework, name, record(1000, SCALES[scale]), hyperparameters_for(name, largest))
-        assert deviation.absolute <= bound, deviation
+
+def agrees(name, bound=BOUND, state_bound=BOUND, **bounds):
+    """A test that the rule ``name`` equals that of each framework which has it, parameters and state.
+
+    Args:
+        name: of the rule.
+        bound, state_bound: of the parameters' deviation and the states'.
+        bounds: another bound for a framework, and in a comment the cause.
+    """
+
+    @pytest.mark.parametrize("recording", RECORDINGS)
+    @pytest.mark.parametrize("framework", [framework for framework in DIALECTS if name in DIALECTS[framework]])
+    def test(framework, recording):
+        judgment = judge(framework, name, *task(name, recording))
+        assert judgment.absolute <= bounds.get(framework, bound), judgment
+        assert judgment.states.keys() == DIALECTS[framework][name].state.keys()
+        assert max(judgment.states.values(), default=0) <= state_bound, judgment
 
     return test
 
@@ -38,9 +67,41 @@ def disagrees(name, framework="torch", **wrong_rules):
 
     @pytest.mark.parametrize("wrong", wrong_rules)
     def test(wrong):
-        rule = wrong_rules[wrong]
-        rule.state, rule.counts_steps, rule.defaults = RULES[name].state, RULES[name].counts_steps, RULES[name].defaults
-        deviation = judge(framework, name, record(200, (1e-8, 1e4)), hyperparameters_for(name), ours=rule)
-        assert deviation.absolute > 1e6 * BOUND, deviation
+        rule, right = wrong_rules[wrong], DIALECTS[framework][name].rule
+        if not hasattr(rule, "state"):  # not a rule by itself: it takes what the right one takes
+            for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+                setattr(rule, attribute, getattr(right, attribute))
+        judgment = judge(framework, name, record(200, (1e-8, 1e4)), hyperparameters_for(name), rule=rule)
+        assert judgment.absolute > 1e6 * BOUND, judgment
+
+    return test
+
+
+def translates(name, bound=BOUND, **overrides):
+    """A test that between every two dialects of a rule, and the paper's, the mapping makes them agree, or there is none.
+
+    Args:
+        name: of the rule.
+        bound: of the deviation.
+        overrides: hyperparameters for the test, instead of the proofs'.
+    """
+    pairs = [(a, b) for a in DIALECTS for b in DIALECTS if a != b and name in DIALECTS[a] and name in DIALECTS[b]]
+
+    @pytest.mark.parametrize("changing", [False, True], ids=["constant rate", "changing rate"])
+    @pytest.mark.parametrize(("source", "target"), pairs)
+    def test(source, target, changing):
+        source, target = DIALECTS[source][name], DIALECTS[target][name]
+        recording, hyperparameters = record(300, 1.0), hyperparameters_for(name, 1.0) | overrides
+        if changing:
+            rate = hyperparameters["lr"]
+            hyperparameters["lr"] = lambda step: rate * 0.99**step
+        path = lambda dialect, given: replay(dialect.rule, recording, **named_for(dialect.rule, given))
+        try:
+            translated = translate(source, target, hyperparameters)
+        except LookupError as reason:
+            assert "cannot be made to agree: " in str(reason)
+            assert compare(path(source, hyperparameters), path(target, hyperparameters)).absolute > 100 * bound
+        else:
+            assert compare(path(source, hyperparameters), path(target, translated)).absolute <= bound
 
     return test

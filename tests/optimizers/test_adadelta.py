@@ -3,9 +3,10 @@
 import numpy as np
 
 from lib.optimizers import adadelta
-from tests.optimizers.proofs import agrees, disagrees
+from tests.optimizers.proofs import agrees, disagrees, translates
 
 test_agrees = agrees("adadelta")
+test_translates = translates("adadelta")
 
 
 def _without_units(x, g, v, u, *, lr, rho, eps):  # the formula of source document 001: RMSProp by another name

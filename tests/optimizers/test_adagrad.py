@@ -4,9 +4,10 @@ import numpy as np
 
 from lib.dialects import keras
 from lib.optimizers import adagrad
-from tests.optimizers.proofs import agrees, disagrees
+from tests.optimizers.proofs import agrees, disagrees, translates
 
 test_agrees = agrees("adagrad")
+test_translates = translates("adagrad")
 test_disagrees = disagrees(
     "adagrad",
     eps_in_the_root=lambda x, g, G, *, lr, eps: (x - lr * g / np.sqrt((G := G + g**2) + eps), G),
@@ -17,8 +18,8 @@ test_disagrees = disagrees(
 test_keras_disagrees = disagrees(
     "adagrad",
     framework="keras",
-    paper=lambda *a, **h: adagrad(*a, **h),
-    start_at_zero=lambda *a, **h: keras.adagrad(*a, **h),  # the dialect, but its sum starts at the paper's 0
+    paper=adagrad,
+    no_eps=lambda *a, learning_rate, epsilon: keras.adagrad(*a, learning_rate=learning_rate, epsilon=0.0),
 )
 
 

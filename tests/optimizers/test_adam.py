@@ -1,14 +1,17 @@
 """adam is Algorithm 1 of Kingma & Ba, PyTorch's and optax's; Keras adds eps before it removes the bias of v."""
 
+import inspect
+
 import numpy as np
 import pytest
 
 from lib.dialects import keras
-from lib.optimizers import adam
+from lib.optimizers import adam, rule
 from lib.referees import record, replay
-from tests.optimizers.proofs import BOUND, agrees, disagrees
+from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
 
 test_agrees = agrees("adam")
+test_translates = translates("adam")
 
 
 def _wrong(beta1_for_v=False, correct=True, eps_in_root=False, step=lambda t: t):
@@ -30,15 +33,16 @@ test_disagrees = disagrees(
     eps_in_the_root=_wrong(eps_in_root=True),
     t_never_counts=_wrong(step=lambda t: 1),
     t_one_ahead=_wrong(step=lambda t: t + 1),
-    keras=lambda *a, **h: keras.adam(*a, **h),
+    keras=keras.adam,
 )
-test_keras_disagrees = disagrees("adam", framework="keras", paper=lambda *a, **h: adam(*a, **h))
+test_keras_disagrees = disagrees("adam", framework="keras", paper=adam)
 
 
 def test_the_right_form_of_the_wrong_ones_is_right():
     """`_wrong` with no fault planted is adam, so that what `test_disagrees` rejects is the fault."""
     right = _wrong()
-    right.state, right.counts_steps, right.defaults = adam.state, adam.counts_steps, adam.defaults
+    right.__signature__ = inspect.signature(adam)
+    right = rule(right)
     assert (replay(right, record(50)) == replay(adam, record(50))).all()
 
 
@@ -59,6 +63,6 @@ def test_first_step_is_the_rate():
 def test_the_eps_that_maps_keras_to_the_paper():
     """Keras' eps, divided by sqrt(1 - beta2**t) at each step, is the paper's."""
     recording = record(200, 1e-7)
-    theirs = replay(keras.adam, recording, lr=0.01, eps=1e-7)
+    theirs = replay(keras.adam, recording, learning_rate=0.01, epsilon=1e-7)
     ours = replay(adam, recording, lr=0.01, eps=lambda step: 1e-7 / np.sqrt(1 - 0.999 ** (step + 1)))
     assert np.abs(ours - theirs).max() <= BOUND

@@ -3,9 +3,10 @@
 import numpy as np
 
 from lib.optimizers import gradient_descent
-from tests.optimizers.proofs import agrees, disagrees
+from tests.optimizers.proofs import agrees, disagrees, translates
 
 test_agrees = agrees("gradient_descent")
+test_translates = translates("gradient_descent")
 test_disagrees = disagrees(
     "gradient_descent",
     ascent=lambda x, g, *, lr: x + lr * g,

@@ -7,20 +7,22 @@ from lib.dialects import torch as torch_dialect
 from lib.optimizers import Optimizer, gradient_descent, momentum, nesterov
 from lib.referees import hyperparameters_for, record, replay
 from lib.referees import torch as torch_referee
-from tests.optimizers.proofs import BOUND, agrees, disagrees
+from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
 
 test_momentum_agrees = agrees("momentum")
+test_momentum_translates = translates("momentum")
 test_momentum_disagrees = disagrees(
     "momentum",
     dampened=lambda x, g, v, *, lr, momentum: (x + (v := momentum * v - (1 - momentum) * lr * g), v),
     forgotten_velocity=lambda x, g, v, *, lr, momentum: (x + momentum * v - lr * g, v),
     old_velocity=lambda x, g, v, *, lr, momentum: (x + v, momentum * v - lr * g),
-    looking_ahead=lambda *a, **h: nesterov(*a, **h),
+    looking_ahead=nesterov,
 )
 test_nesterov_agrees = agrees("nesterov")
+test_nesterov_translates = translates("nesterov")
 test_nesterov_disagrees = disagrees(
     "nesterov",
-    not_looking_ahead=lambda *a, **h: momentum(*a, **h),
+    not_looking_ahead=momentum,
     looking_from_the_old_velocity=lambda x, g, v, *, lr, momentum: (
         x + momentum * v - lr * g,
         momentum * v - lr * g,

@@ -381,7 +381,7 @@ def test_an_error_in_a_schedule_passes_through_and_changes_nothing():
         ({"learning_rate": 0.1}, "unknown hyperparameter 'learning_rate'; it takes lr, beta1, beta2, eps"),
         ({"momentum": 0.9}, "unknown hyperparameter 'momentum'"),
         ({"t": 1}, "unknown hyperparameter 't'"),
-        ({"m": 0.0}, "unknown hyperparameter 'm'"),
+        ({"q": 0.0}, "unknown hyperparameter 'q'"),
     ],
 )
 def test_an_unknown_hyperparameter_gets_a_suggestion(given, words):

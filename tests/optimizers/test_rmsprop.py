@@ -3,9 +3,10 @@
 import numpy as np
 
 from lib.optimizers import rmsprop
-from tests.optimizers.proofs import agrees, disagrees
+from tests.optimizers.proofs import agrees, disagrees, translates
 
 test_agrees = agrees("rmsprop")
+test_translates = translates("rmsprop")
 test_disagrees = disagrees(
     "rmsprop",
     eps_in_the_root=lambda x, g, v, *, lr, rho, eps: (x - lr * g / np.sqrt((v := rho * v + (1 - rho) * g**2) + eps), v),
@@ -16,7 +17,7 @@ test_disagrees = disagrees(
     ),
     frozen_average=lambda x, g, v, *, lr, rho, eps: (x - lr * g / (np.sqrt((1 - rho) * g**2) + eps), v),
 )
-test_keras_disagrees = disagrees("rmsprop", framework="keras", paper=lambda *a, **h: rmsprop(*a, **h))
+test_keras_disagrees = disagrees("rmsprop", framework="keras", paper=rmsprop)
 
 
 def test_by_hand():

@@ -13,16 +13,16 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
 from lib.checks import RANGES, check_number
-from lib.dialects import keras, optax
-from lib.dialects import torch as torch_dialect
+from lib.dialects import DIALECTS, keras
 from lib.optimizers import RULES, adagrad, adam, gradient_descent, rule
+from lib.optimizers.rule import named_for
+from lib.optimizers.rule import start as starting_state
 
-DIALECTS = {"torch": torch_dialect, "keras": keras, "optax": optax}  # optax takes its rules from the other two
 ALL = RULES | {
-    f"{dialect} {name}": value
-    for dialect, module in DIALECTS.items()
-    for name, value in vars(module).items()
-    if getattr(value, "__module__", "") == module.__name__ and hasattr(value, "counts_steps")
+    f"{framework} {name}": dialect.rule
+    for framework, dialects in DIALECTS.items()
+    for name, dialect in dialects.items()
+    if dialect.rule.__module__ == f"lib.dialects.{framework}"  # optax takes its rules from the other two
 }
 
 every_rule = pytest.mark.parametrize("name", ALL)
@@ -43,10 +43,10 @@ def gradients(elements=sizes, dims=1):
 
 def walk(rule, x, gradients, **hyperparameters):
     """[x, *state] after a step along each of ``gradients``."""
-    like = (lambda value: value) if isinstance(x, float) else lambda value: 0 * x + value
-    state = [like(value) for value in rule.state.values()]
+    hyperparameters = rule.defaults | named_for(rule, hyperparameters)
+    state = starting_state(rule, x, hyperparameters).values()
     for t, g in enumerate(gradients, start=1):
-        new = rule(x, g, *state, *([t] if rule.counts_steps else []), **rule.defaults | hyperparameters)
+        new = rule(x, g, *state, *([t] if rule.counts_steps else []), **hyperparameters)
         x, *state = new if state else (new,)
     return [x, *state]
 
@@ -276,7 +276,7 @@ def test_a_rule_states_its_whole_signature(name):
 
 @every_rule
 def test_defaults_are_in_range_and_every_rule_has_a_rate(name):
-    assert "lr" in ALL[name].defaults
+    assert {"lr", "learning_rate"} & ALL[name].defaults.keys()
     for hyperparameter, value in ALL[name].defaults.items():
         assert check_number(hyperparameter, value, name) == value
 
@@ -333,15 +333,18 @@ def test_a_step_counter_may_be_all_the_state():
         (lambda x, g, *state, lr=0.1: x, r"a rule takes \(x, g.*not \(x, g, \*state, lr=0.1\)"),
         (lambda x, g, **hyperparameters: x, r"a rule takes \(x, g"),
         (lambda x, g, lr=0.1: x, r"lr is a hyperparameter; put it behind a star: \(\.\.\., \*, lr=\.\.\.\)"),
-        (lambda x, g, v=None, *, lr=0.1: x, "v must start at a number, not at None"),
         (
-            lambda x, g, *, learning_rate=0.1: x,
-            r"give the hyperparameter 'learning_rate' a range in lib\.checks\.RANGES",
+            lambda x, g, v=None, *, lr=0.1: x,
+            "v must start at a number, at 'x', at one of the hyperparameters .*; got None",
+        ),
+        (
+            lambda x, g, *, step_size=0.1: x,
+            r"give the hyperparameter 'step_size' a range in lib\.checks\.RANGES",
         ),
     ],
 )
 def test_a_signature_that_is_no_rule_is_named(function, words):
-    assert "learning_rate" not in RANGES
+    assert "step_size" not in RANGES
     with pytest.raises(TypeError, match=words):
         rule(function)
     assert not hasattr(function, "state")

@@ -5,8 +5,10 @@ import math
 import numpy as np
 import pytest
 
+from lib.dialects.keras import adam
 from lib.optimizers import RULES
-from lib.referees import compare, hyperparameters_for, record, replay, spoken_by
+from lib.optimizers.rule import named_for
+from lib.referees import DIALECTS, compare, hyperparameters_for, judge, record, replay
 from lib.referees import keras as referee
 
 CAST = [name for name in RULES if name != "adadelta"]  # adadelta's lr is 1, and it casts nothing else
@@ -16,9 +18,9 @@ CAST = [name for name in RULES if name != "adadelta"]  # adadelta's lr is 1, and
 def test_decimal_hyperparameters_are_cast(name):
     recording, hyperparameters = record(200, 1.0), hyperparameters_for(name, 1.0)
     theirs = referee.replay(name, recording, **hyperparameters)
-    unaccounted = compare(replay(spoken_by("keras", name), recording, **hyperparameters), theirs).absolute
-    ours, rounded = referee.accounted(name, spoken_by("keras", name), hyperparameters)
-    accounted = compare(replay(ours, recording, **rounded), theirs).absolute
+    rule = DIALECTS["keras"][name].rule
+    unaccounted = compare(replay(rule, recording, **named_for(rule, hyperparameters)), theirs).absolute
+    accounted = judge("keras", name, recording, hyperparameters).absolute
     assert accounted <= 1e-14
     assert unaccounted > 1e4 * max(accounted, 1e-15)
 
@@ -33,7 +35,8 @@ def short(number):
 def test_hyperparameters_that_float32_holds_leave_nothing_to_account_for(name):
     given = {key: short(value) for key, value in hyperparameters_for(name, 1.0).items()}
     recording = record(200, 1.0)
-    ours = replay(spoken_by("keras", name), recording, **given)
+    rule = DIALECTS["keras"][name].rule
+    ours = replay(rule, recording, **named_for(rule, given))
     assert compare(ours, referee.replay(name, recording, **given)).absolute <= 1e-14
 
 
@@ -41,8 +44,8 @@ def test_float64_hyperparameters_are_not_cast():
     """NumPy's float64 in place of Python's float, and a rate that is a function, pass Keras uncast."""
     tf, recording = referee.tensorflow(), record(200, 1.0)
     variables = [tf.Variable(a) for a in recording.start]
-    adam = tf.keras.optimizers.Adam(lambda: np.float64(0.01), np.float64(0.9), np.float64(0.999), 1e-8)
+    theirs = tf.keras.optimizers.Adam(lambda: np.float64(0.01), np.float64(0.9), np.float64(0.999), 1e-8)
     for gradients in recording.gradients:
-        adam.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
-    ours = replay(spoken_by("keras", "adam"), recording, lr=0.01, eps=1e-8)[-1]
+        theirs.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
+    ours = replay(adam, recording, learning_rate=0.01, epsilon=1e-8)[-1]
     assert np.abs(ours - referee.flat(variables)).max() <= 1e-14

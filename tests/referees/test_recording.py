@@ -13,7 +13,7 @@ def test_record_is_deterministic_and_spans_the_scales():
     assert all((a == b).all() for a, b in zip(one.gradients[7], two.gradients[7], strict=True))
     assert sizes.min() < 1e-7
     assert sizes.max() > 1e3
-    assert [a.shape for a in one.start] == [(), (3,), (2, 3), (2, 3, 4)]
+    assert [a.shape for a in one.start] == [(), (3,), (2, 3), (2, 3, 4), (2, 1, 2, 2)]
     assert not np.array_equal(one.gradients[0][1], one.gradients[1][1])
 
 
@@ -26,7 +26,7 @@ def test_replay_adds_up():
     recording = record(4, 1.0)
     path = replay(gradient_descent, recording, lr=0.5)
     total = sum(gradients[1] for gradients in recording.gradients)
-    assert path.shape == (4, 1 + 3 + 6 + 24)
+    assert path.shape == (4, 1 + 3 + 6 + 24 + 8)
     assert path[-1][1:4] == pytest.approx(recording.start[1] - 0.5 * total, rel=1e-14)
 
 

@@ -1,0 +1,128 @@
+"""What a dialect of a rule is: how a framework calls it, computes it, and agrees with the paper or does not."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from math import sqrt
+
+Numbers = dict[str, float]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Dialect:
+    """How a framework says one of the book's rules.
+
+    A mapping from or to the paper's rule is a function ``(at, t)`` that returns the hyperparameters of the other side
+    at step ``t``, counted from 1; ``at(t)`` is those of this side, under the book's names, at any step. It raises
+    LookupError, with the reason, for hyperparameters that have no equal on the other side.
+
+    Attributes:
+        optimizer: what makes it in the framework, by its full name.
+        rule: what it computes: the paper's rule, or that of the dialect where it differs.
+        names: the framework's names for the book's hyperparameters, and for a state whose start it lets one choose; the
+            entry of a tuple has a number: ``betas[0]``.
+        fixed: arguments that make the framework's optimizer this rule: ``amsgrad=True``.
+        state: what the framework calls the rule's state. A state that it does not keep is left out.
+        to_paper, from_paper: mappings to and from the hyperparameters with which the paper's rule takes the same steps,
+            or the reason why there are none. Without either, the hyperparameters are the same.
+    """
+
+    optimizer: str
+    rule: Callable
+    names: dict[str, str]
+    fixed: dict = field(default_factory=dict)
+    state: dict[str, str] = field(default_factory=dict)
+    to_paper: Callable[[Callable[[int], Numbers], int], Numbers] | str | None = None
+    from_paper: Callable[[Callable[[int], Numbers], int], Numbers] | str | None = None
+
+    def arguments(self, hyperparameters: dict) -> dict:
+        """The framework's arguments for hyperparameters under the book's names.
+
+        Raises:
+            KeyError: the framework has no name for one of them.
+        """
+        arguments, tuples = dict(self.fixed), {}
+        for ours, value in hyperparameters.items():
+            name, _, index = self.names[ours].rstrip("]").partition("[")
+            if index:
+                tuples.setdefault(name, {})[int(index)] = value
+            else:
+                arguments[name] = value
+        return arguments | {name: tuple(entries[i] for i in sorted(entries)) for name, entries in tuples.items()}
+
+
+def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
+    """The hyperparameters, under the book's names, with which ``target`` takes the steps that ``source`` takes with these.
+
+    Args:
+        source, target: dialects of one rule.
+        hyperparameters: numbers, or schedules: functions of the step, counted from 0.
+
+    Raises:
+        LookupError: there are none; the message says why.
+    """
+    if source.rule is target.rule:
+        return hyperparameters
+    try:
+        for mapping in (source.to_paper, target.from_paper):
+            if isinstance(mapping, str):
+                raise LookupError(mapping)
+            if mapping is not None:
+                hyperparameters = _map(mapping, hyperparameters)
+    except LookupError as reason:
+        raise LookupError(f"{source.optimizer} and {target.optimizer} cannot be made to agree: {reason}") from None
+    return hyperparameters
+
+
+def _map(mapping, hyperparameters: dict) -> dict:
+    """``hyperparameters`` sent through ``mapping``; what comes out different from step to step is a schedule."""
+
+    def at(t):
+        return {name: value(t - 1) if callable(value) else value for name, value in hyperparameters.items()}
+
+    def changes(name):
+        return callable(hyperparameters.get(name)) or first[name] != second[name]
+
+    first, second = mapping(at, 1), mapping(at, 2)
+    return {
+        name: (lambda step, name=name: mapping(at, step + 1)[name]) if changes(name) else value
+        for name, value in first.items()
+    }
+
+
+def rate_outside(at, t):
+    """A velocity without the rate in it (torch, optax) -> with the rate in it (Sutskever et al. 2013)."""
+    now, before = at(t), at(max(t - 1, 1))
+    return now | {"momentum": now["momentum"] * now["lr"] / before["lr"]}
+
+
+def rate_inside(at, t):
+    """A velocity with the rate in it -> without."""
+    now, before = at(t), at(max(t - 1, 1))
+    return now | {"momentum": now["momentum"] * before["lr"] / now["lr"]}
+
+
+def constant_rate(at, t):
+    """The same hyperparameters, as long as the rate does not change."""
+    if at(t)["lr"] != at(1)["lr"]:
+        raise LookupError("where the rate stands, inside the velocity or outside, matters as soon as it changes.")
+    return at(t)
+
+
+def eps_hat(at, t):
+    """eps beside the root of the uncorrected second moment (Keras) -> of the corrected one (Kingma & Ba 2015)."""
+    now = at(t)
+    return now | {"eps": now["eps"] / sqrt(1 - now["beta2"] ** t)}
+
+
+def eps_corrected(at, t):
+    """eps beside the root of the corrected second moment -> of the uncorrected one."""
+    now = at(t)
+    return now | {"eps": now["eps"] * sqrt(1 - now["beta2"] ** t)}
+
+
+def no_eps(at, t):
+    """The same hyperparameters, if eps is 0: inside the root or outside it is then the same."""
+    now = at(t)
+    if now["eps"] != 0:
+        raise LookupError("eps inside the root has no equal outside it, unless it is 0.")
+    return now
