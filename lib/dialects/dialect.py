@@ -51,7 +51,7 @@ class Dialect:
 
 
 def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
-    """The hyperparameters, under the book's names, with which ``target`` takes the steps that ``source`` takes with these.
+    """The hyperparameters, under the book's names, with which ``target`` takes the steps of ``source``.
 
     Args:
         source, target: dialects of one rule.

@@ -83,8 +83,8 @@ class Optimizer:
             The new parameters, in a container of the kind of ``params``.
 
         Raises:
-            TypeError: wrong container, not an array, a dtype that is not real floating, mismatched dtypes, or curvatures
-                for a rule that takes none, or the other way round.
+            TypeError: wrong container, not an array, a dtype that is not real floating, mismatched dtypes, or
+                curvatures for a rule that takes none, or the other way round.
             KeyError: a parameter has no gradient, or a gradient no parameter.
             ValueError: nothing to step, mismatched number or shape, an entry that is not finite, or a parameter that is
                 not a matrix for a rule that steps matrices.
@@ -133,8 +133,8 @@ class Optimizer:
         if layout is None or state is None:
             if self.rule.each == "matrix" and x.ndim != 2:
                 raise ValueError(
-                    f"params[{name!r}] has shape {tuple(x.shape)}, but {self.rule.__name__} steps matrices; reshape it to "
-                    "two dimensions, or step it with another Optimizer, such as Optimizer(adamw)."
+                    f"params[{name!r}] has shape {tuple(x.shape)}, but {self.rule.__name__} steps matrices; reshape it "
+                    "to two dimensions, or step it with another Optimizer, such as Optimizer(adamw)."
                 )
             first = start(self.rule, x, hyperparameters | self.starts)
             layout = self._layouts[x.shape, x.dtype] = [(key, s.shape, s.dtype) for key, s in first.items()]

@@ -103,6 +103,6 @@ def start(rule, x, hyperparameters) -> dict:
 
 
 def named_for(rule, hyperparameters: dict) -> dict:
-    """Hyperparameters under the book's names, under those that ``rule`` has for them: a dialect's are its framework's."""
+    """``hyperparameters``, under the book's names, under those that ``rule`` has for them: its framework's, maybe."""
     theirs = {ELSEWHERE.get(name, name): name for name in rule.defaults}
     return {theirs.get(ours, ours): value for ours, value in hyperparameters.items()}

@@ -1,8 +1,8 @@
-"""Keras as a referee, on TensorFlow or whichever backend ``KERAS_BACKEND`` names, and the account of its float32 casts.
+"""Keras as a referee, on TensorFlow or the backend that ``KERAS_BACKEND`` names, and the account of its float32 casts.
 
-Keras keeps its learning rate in float32 even where parameters are float64, and on TensorFlow sends other hyperparameters
-through float32, too: 0.9 becomes 0.8999999762. `accounted` gives our side the same rounded numbers; what is left is
-rounding at the last digit.
+Keras keeps its learning rate in float32 even where parameters are float64, and on TensorFlow sends other
+hyperparameters through float32, too: 0.9 becomes 0.8999999762. `accounted` gives our side the same rounded numbers;
+what is left is rounding at the last digit.
 """
 
 import contextlib

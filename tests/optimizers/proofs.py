@@ -4,7 +4,10 @@ Open loop, float64, 1,000 steps of at most about 0.01, parameters of 0 to 4 dime
 1e-14 is 45 ulps there. Two sides round 1,000 times each, by some 0.3 ulp: a random walk of 0.3 * sqrt(2000) = 13 ulps.
 
 The gradients are of one size, or of any size from 1e-8 to 1e4; in one recording they are constant, sparse, of flipping
-sign, or zero for a long while, under a rate that changes at each step. The state is compared, too.
+sign, or zero for a long while, under a rate that changes at each step.
+
+The state is compared, too, as a share of its largest value. Where a gradient is constant, an average comes to rest and
+each step rounds it the same way: 1,000 times half an ulp, which is 2**-53 of a number at most.
 
 Where eps, or Keras' start of G, outweighs the gradients (Adadelta, and Adagrad in Keras and optax, at 1e-8), every rule
 is gradient descent: there only the other sizes tell rules apart.
@@ -20,6 +23,7 @@ from lib.optimizers.rule import named_for
 from lib.referees import compare, hyperparameters_for, judge, record, replay
 
 BOUND = 1e-14
+STATE_BOUND = 1000 * 2**-53
 RECORDINGS = {
     "1e-8 to 1e4": {"scale": (1e-8, 1e4)},
     "1e-8": {"scale": 1e-8},
@@ -42,7 +46,7 @@ def task(name, recording, steps=1000):
     return record(steps, **given), hyperparameters
 
 
-def agrees(name, bound=BOUND, state_bound=BOUND, **bounds):
+def agrees(name, bound=BOUND, state_bound=STATE_BOUND, **bounds):
     """A test that the rule ``name`` equals that of each framework which has it, parameters and state.
 
     Args:
@@ -78,7 +82,7 @@ def disagrees(name, framework="torch", **wrong_rules):
 
 
 def translates(name, bound=BOUND, **overrides):
-    """A test that between every two dialects of a rule, and the paper's, the mapping makes them agree, or there is none.
+    """A test that between every two dialects of a rule the mapping makes them agree, or that there is none.
 
     Args:
         name: of the rule.
@@ -98,8 +102,7 @@ def translates(name, bound=BOUND, **overrides):
         path = lambda dialect, given: replay(dialect.rule, recording, **named_for(dialect.rule, given))
         try:
             translated = translate(source, target, hyperparameters)
-        except LookupError as reason:
-            assert "cannot be made to agree: " in str(reason)
+        except LookupError:  # then the same hyperparameters do not make them agree
             assert compare(path(source, hyperparameters), path(target, hyperparameters)).absolute > 100 * bound
         else:
             assert compare(path(source, hyperparameters), path(target, translated)).absolute <= bound

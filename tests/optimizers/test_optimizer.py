@@ -97,7 +97,7 @@ def test_a_new_optimizer_has_no_state():
 
 
 def test_state_starts_where_the_signature_says():
-    optimizer = Optimizer(keras.adagrad, lr=1.0, eps=0.0)
+    optimizer = Optimizer(keras.adagrad, learning_rate=1.0, epsilon=0.0)
     (x,) = optimizer.step([np.zeros(2)], [np.full(2, 0.5)])
     assert optimizer.state[0]["G"] == pytest.approx(np.full(2, 0.35))
     assert x == pytest.approx(np.full(2, -0.5 / 0.35**0.5))
@@ -420,7 +420,7 @@ CONTAINERS = [
     ([np.ones(1)], [], ValueError, "grads has 0 arrays for 1 parameters; pass one for each"),
     ([np.ones(1)], [np.ones(1)] * 2, ValueError, "grads has 2 arrays for 1 parameters"),
     ([np.ones(1)] * 3, [np.ones(1)] * 2, ValueError, "grads has 2 arrays for 3 parameters"),
-    ({"w": np.ones(1), "b": np.ones(1)}, {"w": np.ones(1)}, KeyError, r"grads has no entry for \['b'\]; pass a grad"),
+    ({"w": np.ones(1), "b": np.ones(1)}, {"w": np.ones(1)}, KeyError, r"grads has no entry for \['b'\]; pass one"),
     ({"w": np.ones(1)}, {"w": np.ones(1), "W": np.ones(1)}, KeyError, r"grads has entries for \['W'\] that"),
     ({"w": np.ones(1)}, {}, KeyError, r"grads has no entry for \['w'\]"),
     (np.ones(2), np.ones(2), TypeError, r"params must be a list.*ndarray.*put a single array in a list: \[params\]"),
@@ -549,9 +549,9 @@ def test_a_changed_set_of_parameters_is_named(name, change):
 @pytest.mark.parametrize(
     ("b", "words"),
     [
-        (np.zeros(4), r"params\['b'\] is float64\(4,\), but this optimizer's \w+ for it is float64\(3,\)"),
+        (np.zeros(4), r"params\['b'\] is float64\(4,\), but this optimizer's state for it is \w+ float64\(3,\)"),
         (np.zeros((3, 1)), r"params\['b'\] is float64\(3, 1\)"),
-        (np.zeros(3, np.float32), r"params\['b'\] is float32\(3,\), .*is float64\(3,\); use a new Optimizer"),
+        (np.zeros(3, np.float32), r"params\['b'\] is float32\(3,\), .*float64\(3,\); use a new Optimizer"),
     ],
     ids=["shape", "dimensions", "dtype"],
 )

@@ -29,6 +29,8 @@ def test_a_dialect_s_defaults_are_the_framework_s(framework):
         for ours, theirs in dialect.names.items():
             argument, _, index = theirs.rstrip("]").partition("[")
             default = parameters[argument].default
+            if argument == "momentum" and default in (0, None):  # off; a rule that has momentum has it switched on
+                continue
             if dialect.rule is not RULES[name] and framework in dialect.rule.__module__:
                 spoken = named_for(dialect.rule, {ours: None})
                 (ours,) = spoken
