@@ -1,0 +1,73 @@
+"""The rules once more, in the order in which torch.optim rounds: how many digits of a deviation are due to order alone.
+
+A rule stands here if its readable form rounds otherwise. Each line is one statement of the function
+``torch.optim.<name>._single_tensor_<name>``; every product, sum and quotient is rounded by itself.
+
+    python -m tests.optimizers.torch_order
+
+prints, as JSON, how far each rule that torch has ends up from torch, in parameters and in state. With torch's
+vectorized kernels, which fuse multiplication and addition, switched off (``ATEN_CPU_CAPABILITY=default``), that is zero.
+"""
+
+import json
+
+import numpy as np
+import torch
+
+from lib.arrays import sqrt
+from lib.dialects.torch import DIALECTS
+from lib.referees import hyperparameters_for, record
+from lib.referees import recording as ours
+from lib.referees import torch as referee
+
+
+def rmsprop(x, g, v, *, lr, rho, eps):
+    v = rho * v + (1 - rho) * g * g  # square_avg.mul_(alpha).addcmul_(grad, grad, value=1 - alpha)
+    return x - lr * g / (sqrt(v) + eps), v
+
+
+def adadelta(x, g, v, u, *, lr, rho, eps):
+    v = rho * v + (1 - rho) * g * g
+    step = sqrt(u + eps) / sqrt(v + eps) * g
+    u = rho * u + (1 - rho) * step * step
+    return x - lr * step, v, u
+
+
+def adam(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    m = m + (1 - beta1) * (g - m)  # exp_avg.lerp_(grad, 1 - beta1)
+    v = beta2 * v + (1 - beta2) * g * g
+    denominator = sqrt(v) / (1 - beta2**t) ** 0.5 + eps
+    return x - lr / (1 - beta1**t) * m / denominator, m, v
+
+
+REORDERED = {f.__name__: f for f in (rmsprop, adadelta, adam)}
+
+RECORDINGS = {"1e-8 to 1e4": ({}, 1e4), "patterns": ({"scale": 1.0, "patterns": True}, 1.0)}
+
+
+def in_torchs_order(name):
+    """The rule ``name`` of torch's dialect, reordered where that is needed."""
+    right, rule = DIALECTS[name].rule, REORDERED.get(name, DIALECTS[name].rule)
+    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+        setattr(rule, attribute, getattr(right, attribute))
+    return rule
+
+
+def deviations(name, dtype):
+    """The largest difference from torch in 1,000 steps of each recording, of parameters and of every state."""
+    array, apart = lambda a: torch.tensor(a, dtype=dtype), {}
+    for given, size in RECORDINGS.values():
+        recording, hyperparameters = record(1000, **given), hyperparameters_for(name, size)
+        # Tensors on our side as well: torch's square root is not always the nearest number, as NumPy's is.
+        mine = ours.run(in_torchs_order(name), recording, array=array, **hyperparameters)
+        for a, b in zip(mine, referee.run(name, recording, array=array, **hyperparameters), strict=True):
+            pairs = {"x": (a.params, b.params)} | {key: (a.state[key], value) for key, value in b.state.items()}
+            for key, (p, q) in pairs.items():
+                assert np.isfinite(q).all()
+                apart[key] = max(apart.get(key, 0.0), float(np.abs(p - q).max()))
+    return apart
+
+
+if __name__ == "__main__":
+    print(json.dumps({str(dtype): {name: deviations(name, dtype) for name in DIALECTS}
+                      for dtype in (torch.float64, torch.float32)}))  # fmt: skip
