@@ -1,7 +1,7 @@
 """keras.optimizers: eps under the root (Adagrad, RMSProp) or beside the uncorrected root (Adam)."""
 
 from lib import optimizers
-from lib.arrays import sqrt
+from lib.arrays import maximum, sqrt
 from lib.dialects.dialect import Dialect, eps_corrected, eps_hat, no_eps
 from lib.optimizers.rule import rule
 
@@ -39,6 +39,38 @@ def adam(x, g, m, v, t, *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilo
     return x - alpha * m / (sqrt(v) + epsilon), m, v
 
 
+@rule
+def adamw(
+    x, g, m, v, t, *,
+    learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7, weight_decay=0.004,
+):  # fmt: skip
+    """eps is added before the bias of v is removed.
+
+    ``keras.optimizers.AdamW``: its Adam, and the same decay as the paper's.
+    """
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    x = x - learning_rate * weight_decay * x
+    return x - alpha * m / (sqrt(v) + epsilon), m, v
+
+
+@rule
+def amsgrad(
+    x, g, m, v, v_max, t, *,
+    learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7,
+):  # fmt: skip
+    """The bias is removed in the rate, eps added before that.
+
+    ``keras.optimizers.Adam(amsgrad=True)``.
+    """
+    m = beta_1 * m + (1 - beta_1) * g
+    v = beta_2 * v + (1 - beta_2) * g**2
+    v_max = maximum(v_max, v)
+    alpha = learning_rate * sqrt(1 - beta_2**t) / (1 - beta_1**t)
+    return x - alpha * m / (sqrt(v_max) + epsilon), m, v, v_max
+
+
 RATE = {"lr": "learning_rate"}
 BETAS = {"beta1": "beta_1", "beta2": "beta_2"}
 EPS = {"eps": "epsilon"}
@@ -54,6 +86,18 @@ def _higher_start(at, t):
 def _same_start(at, t):
     """eps outside the root, if it is 0 -> eps inside, with the paper's start."""
     return {"G": 0.0} | no_eps(at, t)
+
+
+def _to_no_correction(at, t):
+    """Adam's corrections of m and v, both in the rate -> none."""
+    now = at(t)
+    return now | {"lr": now["lr"] * sqrt(1 - now["beta2"] ** t) / (1 - now["beta1"] ** t)}
+
+
+def _from_no_correction(at, t):
+    """No corrections -> a rate that undoes Adam's."""
+    now = at(t)
+    return now | {"lr": now["lr"] * (1 - now["beta1"] ** t) / sqrt(1 - now["beta2"] ** t)}
 
 
 DIALECTS = {
@@ -104,5 +148,28 @@ DIALECTS = {
         state=MOMENTS,
         to_paper=eps_hat,
         from_paper=eps_corrected,
+    ),
+    "adamw": Dialect(
+        optimizer="keras.optimizers.AdamW",
+        rule=adamw,
+        names=RATE | BETAS | EPS | {"weight_decay": "weight_decay"},
+        state=MOMENTS,
+        to_paper=eps_hat,
+        from_paper=eps_corrected,
+    ),
+    "amsgrad": Dialect(
+        optimizer="keras.optimizers.Adam",
+        rule=amsgrad,
+        names=RATE | BETAS | EPS,
+        fixed={"amsgrad": True},
+        state=MOMENTS | {"v_max": "_velocity_hats"},
+        to_paper=_to_no_correction,
+        from_paper=_from_no_correction,
+    ),
+    "adamax": Dialect(
+        optimizer="keras.optimizers.Adamax",
+        rule=optimizers.adamax,
+        names=RATE | BETAS | EPS,
+        state={"m": "_m", "u": "_u"},
     ),
 }

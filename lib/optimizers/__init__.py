@@ -6,12 +6,22 @@
 from lib.optimizers.adadelta import adadelta
 from lib.optimizers.adagrad import adagrad
 from lib.optimizers.adam import adam
+from lib.optimizers.adamax import adamax
+from lib.optimizers.adamw import adamw
+from lib.optimizers.amsgrad import amsgrad
 from lib.optimizers.gradient_descent import gradient_descent
 from lib.optimizers.momentum import momentum, nesterov
 from lib.optimizers.optimizer import Optimizer
 from lib.optimizers.rmsprop import rmsprop
 from lib.optimizers.rule import rule
 
-RULES = {f.__name__: f for f in (gradient_descent, momentum, nesterov, adagrad, rmsprop, adadelta, adam)}
+RULES = {
+    f.__name__: f
+    for f in (
+        gradient_descent, momentum, nesterov,
+        adagrad, rmsprop, adadelta,
+        adam, adamw, amsgrad, adamax,
+    )
+}  # fmt: skip
 
 __all__ = ["RULES", "Optimizer", "rule", *RULES]

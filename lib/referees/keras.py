@@ -105,13 +105,32 @@ def float32(value):
 def _powers(hyperparameters):
     """Adam's beta1 and beta2 are cast for their powers only, not for the averages: a correction of the rate at each
     step."""
-    beta1, beta2, lr = (hyperparameters[key] for key in ("beta1", "beta2", "lr"))
+    correction, lr = _correction(hyperparameters), hyperparameters["lr"]
+    return {"lr": lambda step: (lr(step) if callable(lr) else lr) * correction(step)}
+
+
+def _powers_and_decay(hyperparameters):
+    """AdamW casts its weight_decay, too, and decays with the rate as it was before the correction."""
+    correction, weight_decay = _correction(hyperparameters), float32(hyperparameters["weight_decay"])
+    return _powers(hyperparameters) | {"weight_decay": lambda step: weight_decay / correction(step)}
+
+
+def _correction(hyperparameters):
+    """By how much the rate of Adam with cast powers differs at each step."""
+    beta1, beta2 = hyperparameters["beta1"], hyperparameters["beta2"]
 
     def bias(t, b1, b2):
         return np.sqrt(1 - b2**t) / (1 - b1**t)
 
+    return lambda step: bias(step + 1, float32(beta1), float32(beta2)) / bias(step + 1, beta1, beta2)
+
+
+def _first_power(hyperparameters):
+    """Adamax casts beta1, for its power only."""
+    beta1, lr = hyperparameters["beta1"], hyperparameters["lr"]
+
     def correction(step):
-        return bias(step + 1, float32(beta1), float32(beta2)) / bias(step + 1, beta1, beta2)
+        return (1 - beta1 ** (step + 1)) / (1 - float32(beta1) ** (step + 1))
 
     return {"lr": lambda step: (lr(step) if callable(lr) else lr) * correction(step)}
 
@@ -122,6 +141,9 @@ CASTS = {
     "nesterov": lambda h: {"momentum": float32(h["momentum"])},
     "adagrad": lambda h: {"G": float32(h.get("G", 0.1))},
     "adam": _powers,
+    "adamw": _powers_and_decay,
+    "amsgrad": _powers,
+    "adamax": _first_power,
 }
 
 
