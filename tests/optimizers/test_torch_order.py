@@ -56,18 +56,21 @@ def test_torch_rounds_some_square_roots_up_or_down_where_numpy_takes_the_nearest
     assert (np.abs(root - np.sqrt(x)) <= np.spacing(root)).all()
 
 
-@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=str)
+@pytest.mark.parametrize(("dtype", "steps"), [(torch.float32, 1000), (torch.bfloat16, 100)], ids=str)
 @pytest.mark.parametrize("name", DIALECTS)
-def test_agrees_in_low_precision(name, dtype):
+def test_agrees_in_low_precision(name, dtype, steps):
     """Both sides in float32 or bfloat16, with torch as it is: apart by a few units in the last place, as in float64.
 
-    A step is about 0.02, two or three units in the last place of a bfloat16 near 1: most of it is rounded away, on both
-    sides alike. torch computes each statement in float32 and rounds once; ours rounds at every operation.
+    A step is about 0.05, six units in the last place of a bfloat16 near 1: much of it is rounded away, on both sides
+    alike. torch computes each statement in float32 and rounds once; ours rounds at every operation.
     """
     array = lambda a: torch.tensor(a, dtype=dtype)
-    recording, hyperparameters = record(1000, 1.0), hyperparameters_for(name, 0.5)
+    recording, hyperparameters = record(steps, 1.0), hyperparameters_for(name, 1.0)
+    hyperparameters["lr"] *= 1 if name == "adadelta" else 5
     theirs = referee.replay(name, recording, array=array, **hyperparameters)
     mine = replay(DIALECTS[name].rule, recording, array=array, **hyperparameters)
     compare(mine, theirs)  # refuses what does not move
+    # AdamW's factor 1 - lr * weight_decay is rounded once, to float32, and then shrinks x by that error at every step.
+    bound = steps / 2 if "weight_decay" in hyperparameters else ULPS
     unit = torch.finfo(dtype).eps * np.maximum(1, np.abs(theirs))
-    assert (np.abs(mine - theirs) / unit).max() <= ULPS
+    assert (np.abs(mine - theirs) / unit).max() <= bound
