@@ -25,7 +25,7 @@ from lib.referees import compare, hyperparameters_for, judge, record, replay
 BOUND = 1e-14
 STATE_BOUND = 1000 * 2**-53
 RECORDINGS = {
-    "1e-8 to 1e4": {"scale": (1e-8, 1e4)},
+    "every_size": {"scale": (1e-8, 1e4)},
     "1e-8": {"scale": 1e-8},
     "1": {"scale": 1.0},
     "1e4": {"scale": 1e4},

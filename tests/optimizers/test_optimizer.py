@@ -29,6 +29,7 @@ from lib.optimizers import (
     rmsprop,
     rule,
 )
+from lib.referees import SHAPES, record
 from lib.schedules import step as step_schedule
 
 every_rule = pytest.mark.parametrize("name", RULES)
@@ -191,6 +192,99 @@ def test_keys_may_be_anything():
     refused(
         Optimizer(adam), params, {0: np.ones(1), "b": np.ones(1)}, KeyError, r"no entry for \[\('layer', 1\), None\]"
     )
+
+
+# ---------- saving and resuming ----------
+
+
+@every_rule
+def test_a_run_goes_on_where_it_was_saved(name, tmp_path):
+    """Through a file, under a changing rate: every number as if nothing had happened."""
+    f = RULES[name]
+    recording = record(20, 1.0, shapes=((4, 3), (2, 5)) if f.each == "matrix" else SHAPES)
+
+    def steps(optimizer, params, numbers):
+        for i in numbers:
+            given = [recording.gradients[i], *([recording.curvatures[i]] if f.takes_curvature else [])]
+            params = optimizer.step(params, *given)
+        return params
+
+    make = lambda: Optimizer(f, lr=lambda step: 0.1 / (1 + step))
+    unbroken = make()
+    expected = steps(unbroken, recording.start, range(20))
+
+    first = make()
+    params = steps(first, recording.start, range(10))
+    arrays = {f"{key} {name}": a for key, state in first.state.items() for name, a in state.items()}
+    np.savez(tmp_path / "saved.npz", t=first.t, **{f"{key} x": x for key, x in enumerate(params)}, **arrays)
+
+    saved, second = np.load(tmp_path / "saved.npz"), make()
+    second.t = int(saved["t"])
+    second.state = {key: {name: saved[f"{key} {name}"] for name in f.state} for key in range(len(params))}
+    params = steps(second, [saved[f"{key} x"] for key in range(len(params))], range(10, 20))
+    assert bits(params) == bits(expected)
+    assert bits(second.state) == bits(unbroken.state)
+    assert second.t == unbroken.t == 20
+
+
+def test_a_state_that_does_not_fit_is_named():
+    optimizer = Optimizer(adam)
+    optimizer.t, optimizer.state = 3, {0: {"m": np.zeros(2), "v": np.zeros(3)}}
+    words = r"params\[0\] is float64\(2,\), but this optimizer's state for it is m float64\(2,\), v float64\(3,\)"
+    refused(optimizer, [np.zeros(2)], [np.ones(2)], ValueError, words)
+    optimizer.state = {0: {"v": np.zeros(2), "m": np.zeros(2)}}
+    refused(optimizer, [np.zeros(2)], [np.ones(2)], ValueError, "state for it is v float64.*, m float64")
+
+
+# ---------- what a rule steps ----------
+
+
+@rule(each="matrix")
+def _turned(x, g, L=lambda x: np.eye(x.shape[0]), *, lr=0.1):
+    return x - lr * L @ g, L
+
+
+def test_a_rule_for_matrices_steps_nothing_else():
+    optimizer = Optimizer(_turned)
+    assert optimizer.step([np.zeros((2, 3))], [np.ones((2, 3))])[0].tolist() == [[-0.1] * 3] * 2
+    assert optimizer.state[0]["L"].shape == (2, 2)
+    words = r"params\[0\] has shape \(3,\), but _turned steps matrices; reshape it to two dimensions, or step it with"
+    refused(Optimizer(_turned), [np.zeros(3)], [np.ones(3)], ValueError, words)
+
+
+@rule
+def _curved(x, g, curvature, h, *, lr=0.1):
+    return x - lr * g / curvature, h + curvature
+
+
+def test_a_rule_that_takes_curvature_is_given_it():
+    optimizer = Optimizer(_curved, lr=1.0)
+    (x,) = optimizer.step([np.zeros(2)], [np.array([1.0, 2.0])], [np.array([2.0, 8.0])])
+    assert x.tolist() == [-0.5, -0.25]
+    assert optimizer.state[0]["h"].tolist() == [2.0, 8.0]
+    refused(optimizer, [x], [x], TypeError, r"_curved takes curvatures; pass step\(params, grads, curvatures\)")
+    with pytest.raises(TypeError, match="adam does not take curvatures; leave them out"):
+        Optimizer(adam).step([x], [x], [x])
+    with pytest.raises(ValueError, match=r"curvatures\[0\] has shape \(3,\), params\[0\] \(2,\)"):
+        optimizer.step([x], [x], [np.ones(3)])
+    with pytest.raises(ValueError, match="curvatures has 0 arrays for 1 parameters"):
+        optimizer.step([x], [x], [])
+    with pytest.raises(ValueError, match=r"curvatures\[0\] has 1 of 2 entries that are not finite"):
+        optimizer.step([x], [x], [np.array([1.0, np.nan])])
+
+
+def test_a_state_may_start_at_the_parameter_a_hyperparameter_or_another_number():
+    @rule
+    def f(x, g, z="x", d="lr", p=1.0, *, lr=0.1):
+        return x - lr * g, z, d, p
+
+    optimizer = Optimizer(f, p=3, lr=lambda step: 0.5 / (1 + step))
+    optimizer.step([np.array([7.0, 8.0])], [np.ones(2)])
+    assert {key: a.tolist() for key, a in optimizer.state[0].items()} == {"z": [7, 8], "d": [0.5, 0.5], "p": [3, 3]}
+    with pytest.raises(TypeError, match="f: p must be a finite number, got 'x'"):
+        Optimizer(f, p="x")
+    with pytest.raises(TypeError, match="unknown hyperparameter 'z'"):
+        Optimizer(f, z=1.0)
 
 
 # ---------- kinds of arrays ----------
