@@ -16,7 +16,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 from lib.checks import FRACTION, RANGES
-from lib.figures import COLORS, MINIMUM, on_dark
+from lib.figures import MINIMUM, STYLES, on_dark
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 
@@ -113,10 +113,15 @@ def _imports(source: str, path) -> list[str]:
     return [name for name in names if name not in IN_BROWSER]
 
 
+# A playground steps each coordinate on its own, and knows gradients only.
+STEPPED = {name: rule for name, rule in RULES.items() if rule.each == "entry" and not rule.takes_curvature}
+
+
 def rule_facts(rule) -> dict:
-    """What a playground must know of a rule beyond its source: the signature, ranges and the rule's color."""
-    if rule.__name__ not in COLORS:
-        sys.exit(f"assets/vendor.py: give {rule.__name__!r} a color in lib.figures.COLORS.")
+    """What a playground must know of a rule beyond its source: the signature, ranges and the rule's color and dash."""
+    if rule.__name__ not in STYLES:
+        sys.exit(f"assets/vendor.py: give {rule.__name__!r} a style in lib.figures.STYLES.")
+    color, dash = STYLES[rule.__name__]
     return {
         "module": rule.__module__,
         "file": rule.__module__.replace(".", "/") + ".py",
@@ -126,16 +131,17 @@ def rule_facts(rule) -> dict:
             {"name": name, "default": default, "range": RANGES[name][0], "fraction": RANGES[name] is FRACTION}
             for name, default in rule.defaults.items()
         ],
-        "color": [COLORS[rule.__name__], on_dark(COLORS[rule.__name__])],
+        "color": [color, on_dark(color)],
+        "dash": " ".join(map(str, dash)),
     }
 
 
 def playground() -> str:
     """The script that holds the book's part of a playground."""
-    modules = {rule.__module__ for rule in RULES.values()} | {"lib.landscapes"}
+    modules = {rule.__module__ for rule in STEPPED.values()} | {"lib.landscapes"}
     facts = {
         "sources": sources(sorted(modules)) | {"walk.py": (STAND_INS / "walk.py").read_text()},
-        "rules": {name: rule_facts(rule) for name, rule in RULES.items()},
+        "rules": {name: rule_facts(rule) for name, rule in STEPPED.items()},
         "landscapes": {key: landscape.name for key, landscape in LANDSCAPES.items()},
         "minimum": [MINIMUM, on_dark(MINIMUM)],  # the color of the star on a minimum
     }

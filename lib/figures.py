@@ -13,17 +13,40 @@ from matplotlib_inline.backend_inline import set_matplotlib_formats
 
 from lib.landscapes import Landscape
 
-# One color an optimizer. Chosen by search for the largest distance between any two of them, to readers with full color
-# vision and to readers without red, green or blue cones, as drawn and as a dark page shows them.
-COLORS = {
-    "gradient_descent": "#000000",
-    "momentum": "#3b71df",
-    "nesterov": "#312390",
-    "adagrad": "#338459",
-    "rmsprop": "#b75600",
-    "adadelta": "#a85d8d",
-    "adam": "#77231c",
+# One color and one dash an optimizer. The seven colors were chosen by search for the largest distance between any two,
+# to readers with full color vision and to readers without red, green or blue cones, as drawn and as a dark page shows
+# them. An eighth would be too near another, so later rules share them, with a dash of their own; the rules that one
+# chapter draws together, which have one dash here, differ in color.
+SOLID, DASHED, DOTTED, MIXED = (), (5, 2), (1.2, 1.8), (6, 2, 1.2, 2)
+STYLES = {
+    "gradient_descent": ("#000000", SOLID),
+    "momentum": ("#3b71df", SOLID),
+    "nesterov": ("#312390", SOLID),
+    "adagrad": ("#338459", SOLID),
+    "rmsprop": ("#b75600", SOLID),
+    "adadelta": ("#a85d8d", SOLID),
+    "adam": ("#77231c", SOLID),
+    "adamw": ("#3b71df", DASHED),
+    "nadam": ("#312390", DASHED),
+    "amsgrad": ("#338459", DASHED),
+    "adamax": ("#b75600", DASHED),
+    "radam": ("#a85d8d", DASHED),
+    "rprop": ("#000000", DASHED),
+    "lion": ("#3b71df", DOTTED),
+    "adan": ("#312390", DOTTED),
+    "sophia": ("#338459", DOTTED),
+    "schedule_free_sgd": ("#000000", DOTTED),
+    "schedule_free_adamw": ("#77231c", DOTTED),
+    "centered_rmsprop": ("#b75600", DOTTED),
+    "lars": ("#000000", MIXED),
+    "lamb": ("#77231c", MIXED),
+    "adafactor": ("#a85d8d", MIXED),
+    "shampoo": ("#338459", MIXED),
+    "soap": ("#312390", MIXED),
+    "muon": ("#b75600", MIXED),
 }
+COLORS = {name: color for name, (color, _) in STYLES.items()}
+PALETTE = list(dict.fromkeys(COLORS.values()))
 MINIMUM = "#595959"  # the star on a minimum
 CONTOUR = "#8c8c8c"
 
@@ -32,6 +55,12 @@ def on_dark(color: str) -> str:
     """``color`` as the book's style sheet shows it on a dark page: inverted, with its hue turned back."""
     rgb = 1 - np.array(to_rgb(color))
     return to_hex((2 * rgb @ (0.213, 0.715, 0.072) - rgb).clip(0, 1))
+
+
+def style(name: str) -> dict:
+    """How the line of an optimizer is drawn: color and dash, as arguments of ``ax.plot``."""
+    color, dash = STYLES[name]
+    return {"color": color, "linestyle": (0, dash) if dash else "-"}
 
 
 def use_book_style() -> None:
@@ -50,7 +79,7 @@ def use_book_style() -> None:
             "axes.spines.right": False,
             "axes.titlelocation": "left",
             "axes.titlesize": "medium",
-            "axes.prop_cycle": plt.cycler(color=list(COLORS.values())),
+            "axes.prop_cycle": plt.cycler(color=PALETTE),
             "axes.grid": False,
             "lines.linewidth": 1.8,
             "legend.frameon": False,

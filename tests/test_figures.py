@@ -17,7 +17,7 @@ import pytest
 from matplotlib.colors import to_rgb
 
 from lib import figures
-from lib.figures import COLORS, CONTOUR, MINIMUM, contours, label_line, on_dark, use_book_style, walk
+from lib.figures import COLORS, CONTOUR, MINIMUM, PALETTE, STYLES, contours, label_line, on_dark, use_book_style, walk
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 
@@ -116,15 +116,24 @@ def test_the_yardsticks_measure_what_they_should():
 # ---------- colors ----------
 
 
-def test_every_rule_has_a_color():
-    assert COLORS.keys() == RULES.keys()
+def test_every_rule_has_a_style_of_its_own():
+    assert STYLES.keys() == RULES.keys()
+    assert len(set(STYLES.values())) == len(STYLES)
+
+
+def test_a_style_is_what_is_drawn(style):
+    _, ax = plt.subplots()
+    assert ax.plot([0, 1], **figures.style("adam"))[0].get_linestyle() == "-"
+    (line,) = ax.plot([0, 1], **figures.style("adamw"))
+    assert (line.get_color(), line.get_linestyle()) == (COLORS["adamw"], "--")
+    assert COLORS["adamw"] == COLORS["momentum"]
 
 
 @every_page
-@pytest.mark.parametrize("name", COLORS)
-def test_a_label_in_an_optimizers_color_can_be_read(name, page_):
+@pytest.mark.parametrize("color", PALETTE)
+def test_a_label_in_an_optimizers_color_can_be_read(color, page_):
     ground, shown = PAGES[page_]
-    assert contrast(shown(to_rgb(COLORS[name])), ground) >= TEXT
+    assert contrast(shown(to_rgb(color)), ground) >= TEXT
 
 
 @every_page
@@ -136,11 +145,11 @@ def test_the_other_marks_can_be_seen(color, page_):
 
 @every_page
 @pytest.mark.parametrize("vision", VISION)
-def test_any_two_optimizers_can_be_told_apart(vision, page_):
+def test_any_two_colors_can_be_told_apart(vision, page_):
     _, shown = PAGES[page_]
     distances = {
-        (a, b): np.linalg.norm(seen(shown(to_rgb(COLORS[a])), vision) - seen(shown(to_rgb(COLORS[b])), vision))
-        for a, b in itertools.combinations(COLORS, 2)
+        (a, b): np.linalg.norm(seen(shown(to_rgb(a)), vision) - seen(shown(to_rgb(b)), vision))
+        for a, b in itertools.combinations(PALETTE, 2)
     }
     closest = min(distances, key=distances.get)
     assert distances[closest] >= APART, closest
@@ -178,8 +187,8 @@ def test_letters_are_drawn_as_shapes_so_that_no_page_needs_the_font(style):
 
 def test_lines_take_the_optimizers_colors_in_turn(style):
     _, ax = plt.subplots()
-    drawn = [ax.plot([0, 1])[0].get_color() for _ in COLORS]
-    assert drawn == list(COLORS.values())
+    drawn = [ax.plot([0, 1])[0].get_color() for _ in PALETTE]
+    assert drawn == PALETTE
 
 
 @pytest.mark.parametrize("landscape", LANDSCAPES.values(), ids=list(LANDSCAPES))

@@ -18,7 +18,10 @@
   const VENDOR = new URL("../vendor/", document.currentScript.src);
   const SCRIPTS = ["d3-array/d3-array.min.js", "d3-contour/d3-contour.min.js", "micropython.js", "playground-lib.js"];
 
-  const TITLES = { rmsprop: "RMSProp" }; // others are their names, capitalized
+  const TITLES = {
+    rmsprop: "RMSProp", centered_rmsprop: "Centered RMSProp", adamw: "AdamW", amsgrad: "AMSGrad", radam: "RAdam",
+    schedule_free_sgd: "Schedule-free SGD", schedule_free_adamw: "Schedule-free AdamW",
+  }; // others are their names, capitalized
   const LABELS = {
     lr: "learning rate η",
     momentum: "momentum μ",
@@ -26,6 +29,7 @@
     beta2: "memory of squares β₂",
     rho: "memory of squares ρ",
     eps: "guard against zero ε",
+    weight_decay: "weight decay λ",
   };
   const RATES = [1e-5, 10];
   const STEPS = 200;
@@ -313,7 +317,8 @@
       };
       const landscape = oneOf("landscape", Object.keys(stepSize.landscapes));
       const rule = oneOf("optimizer", rules);
-      const asked = (this.getAttribute("choose") ?? rules.join(" ")).split(/\s+/).filter(Boolean);
+      const usualRules = rules.filter((name) => !stepSize.rules[name].dash); // each of a color of its own
+      const asked = (this.getAttribute("choose") ?? usualRules.join(" ")).split(/\s+/).filter(Boolean);
       if (!asked.every((name) => rules.includes(name)))
         wrong("choose", `write names among these, with spaces between: ${rules.join(" ")}.`);
       const choose = rules.filter((name) => name === rule || asked.includes(name));
@@ -378,7 +383,7 @@
           type: "radio", name: `playground-${this.#number}`, value: rule,
         });
         label.append(radio, titleOf(rule));
-        this.#color(label, stepSize.rules[rule].color);
+        this.#color(label, stepSize.rules[rule]);
         radio.addEventListener("change", () => {
           this.#now.rule = rule;
           this.#changedRule();
@@ -389,21 +394,22 @@
 
       this.#show("[name=keep]").addEventListener("click", () => this.#keep());
       this.#show("[name=reset]").addEventListener("click", () => this.#reset());
-      this.#color(this.#show(".playground-minima"), stepSize.minimum);
+      this.#color(this.#show(".playground-minima"), { color: stepSize.minimum });
       this.#makeStartMovable();
       this.#size.observe(this.#show(".playground-map"));
       this.#size.observe(this.#show(".playground-curve"));
     }
 
-    #color(element, [light, dark]) {
+    #color(element, { color: [light, dark], dash }) {
       element.style.setProperty("--light", light);
       element.style.setProperty("--dark", dark);
+      element.style.setProperty("--dash", dash || "none");
     }
 
     #changedRule() {
       const { rule, own, most } = this.#now;
-      const { color, file, hyperparameters } = stepSize.rules[rule];
-      this.#color(this, color);
+      const { file, hyperparameters } = stepSize.rules[rule];
+      this.#color(this, stepSize.rules[rule]);
       this.#show("small").innerHTML = `runs <code>${file}</code>`;
       const sliders = this.#show(".playground-sliders");
       sliders.replaceChildren();
@@ -550,7 +556,7 @@
       this.#show("ul").replaceChildren(
         ...this.#kept.map(({ rule, hyperparameters }) => {
           const item = document.createElement("li");
-          this.#color(item, stepSize.rules[rule].color);
+          this.#color(item, stepSize.rules[rule]);
           const changed = stepSize.rules[rule].hyperparameters
             .filter(({ name, default: usual }) => name === "lr" || hyperparameters[name] !== usual)
             .map(({ name }) => `${(LABELS[name] ?? name).split(" ").at(-1)} ${setting(hyperparameters[name])}`);
@@ -632,7 +638,7 @@
       drawing.querySelector(".playground-kept").replaceChildren(
         ...this.#kept.map((kept) => {
           const path = svg("path", { d: trace(kept), class: "playground-line" });
-          this.#color(path, stepSize.rules[kept.rule].color);
+          this.#color(path, stepSize.rules[kept.rule]);
           return path;
         }),
       );

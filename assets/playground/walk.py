@@ -29,9 +29,10 @@ def walk(request):
     """Step a rule down a landscape.
 
     Args:
-        request: JSON of the ``landscape``'s name, the ``module`` and ``rule`` to step with, the starting values of the
-            rule's ``state`` in order, whether the rule ``counts_steps``, its ``hyperparameters``, the ``start`` (x, y),
-            the most ``steps`` to take, and the ``limits`` ((x_min, x_max), (y_min, y_max)) that end the walk.
+        request: JSON of the ``landscape``'s name, the ``module`` and ``rule`` to step with, what each of the rule's
+            ``state`` starts at (a number, "x", or a hyperparameter's name), whether the rule ``counts_steps``, its
+            ``hyperparameters``, the ``start`` (x, y), the most ``steps`` to take, and the ``limits``
+            ((x_min, x_max), (y_min, y_max)) that end the walk.
 
     Returns:
         ``x, y, height`` of every point, one after the other in one list of floats, the start first. The walk ends
@@ -42,7 +43,7 @@ def walk(request):
     rule = getattr(__import__(it["module"], None, None, (it["rule"],)), it["rule"])
     hyperparameters = {name: float(value) for name, value in it["hyperparameters"].items()}
     point = [float(x) for x in it["start"]]
-    states = [[float(value) for value in it["state"]] for _ in point]
+    states = [[float(dict(hyperparameters, x=x).get(value, value)) for value in it["state"]] for x in point]
     path = []
     path.extend(point)
     path.append(float(landscape.value(*point)))
