@@ -17,18 +17,55 @@ POSITIVE = ("a number > 0", lambda v: v > 0)
 NON_NEGATIVE = ("a finite number >= 0", lambda v: math.isfinite(v) and v >= 0)
 FRACTION = ("a number in [0, 1)", lambda v: 0 <= v < 1)
 FACTOR = ("a number in (0, 1]", lambda v: 0 < v <= 1)
+ENLARGEMENT = ("a finite number >= 1", lambda v: math.isfinite(v) and v >= 1)
 COUNT = ("a whole number >= 1", lambda v: isinstance(v, int) and v >= 1)
+WHOLE = ("a whole number >= 0", lambda v: isinstance(v, int) and v >= 0)
+LENGTH = ("a finite number > 0", lambda v: math.isfinite(v) and v > 0)
+SHARE = ("a number in (0, 1)", lambda v: 0 < v < 1)
 
 RANGES: dict[str, tuple[str, Callable[[int | float], bool]]] = {
     "lr": NON_NEGATIVE,  # learning rate: parameter units per unit of the (normalized) gradient
     "momentum": FRACTION,  # share of the last velocity that is kept
     "beta1": FRACTION,  # memory of the average of gradients
     "beta2": FRACTION,  # memory of the average of squared gradients (Adam)
+    "beta3": FRACTION,  # memory of the average of squared gradients (Adan, whose beta2 is that of their changes)
     "rho": FRACTION,  # memory of the average of squared gradients (RMSProp, Adadelta)
     "eps": NON_NEGATIVE,  # keeps a denominator away from zero
-    "gamma": FACTOR,  # what a schedule multiplies the rate by
-    "every": COUNT,  # steps between two changes of a schedule
+    "eps_root": NON_NEGATIVE,  # optax: the same, but under the root
+    "gamma": FACTOR,  # what a schedule multiplies the rate by, and Sophia the curvature
+    "every": COUNT,  # steps between two changes of a schedule, or of the bases of SOAP
+    "start": NON_NEGATIVE,  # rate at the first step of a schedule that rises
+    "end": NON_NEGATIVE,  # rate at the last step of a schedule, or the lowest of it
+    "steps": LENGTH,  # how long a schedule takes; of restarts, the first run
+    "steps_up": LENGTH,  # for how many of them the rate rises in a cycle
+    "steps_down": LENGTH,  # and for how many it falls
+    "warmup_steps": LENGTH,  # for how many the rate rises at the beginning
+    "decay_steps": LENGTH,  # for how many the rate falls at the end
+    "pct_start": SHARE,  # share of the steps for which the rate rises (one cycle)
+    "div_factor": ENLARGEMENT,  # how many times the first rate the highest one is (one cycle)
+    "final_div_factor": ENLARGEMENT,  # how many times the last rate the first one is (one cycle)
+    "power": NON_NEGATIVE,  # of the share of steps left (polynomial decay)
+    "decay_rate": NON_NEGATIVE,  # by what the divisor of the rate grows (inverse-time decay)
+    "t_mult": ENLARGEMENT,  # how many times as long the next run is (restarts)
+    "d_model": COUNT,  # width of a transformer
+    "patience": COUNT,  # losses in a row without improvement after which the rate is cut
+    "cooldown": WHOLE,  # losses after a cut that do not count
+    "rtol": FRACTION,  # what a loss must improve by, as a share of the best
+    "atol": NON_NEGATIVE,  # what it must improve by, as a loss
+    "loss_threshold": FINITE,  # the loss at which a schedule begins anew
+    "update_every": COUNT,  # steps between two curvatures that are used (Sophia)
+    "eta_minus": FACTOR,  # what a step is multiplied by after the gradient's sign has changed (Rprop)
+    "eta_plus": ENLARGEMENT,  # and after it has stayed
+    "min_step_size": NON_NEGATIVE,  # the shortest step of Rprop
+    "max_step_size": POSITIVE,  # and the longest
+    "momentum_decay": NON_NEGATIVE,  # how fast the momentum of Nadam grows to beta1, where one can choose (PyTorch)
+    "threshold": NON_NEGATIVE,  # of how many gradients RAdam must know the size to divide by it, likewise (optax)
+    "limit": POSITIVE,  # largest entry or norm that clipping leaves a gradient; inf clips none
     "weight_decay": NON_NEGATIVE,  # pull toward zero: its share of x, per unit of the rate if it is decoupled
+    "trust_coefficient": NON_NEGATIVE,  # share of its norm that an array may move by in a step, per unit of the rate
+    "eps1": NON_NEGATIVE,  # keeps means of squared gradients away from zero (Adafactor)
+    "eps2": NON_NEGATIVE,  # size below which the size of an array no longer shortens its step (Adafactor)
+    "clip_threshold": POSITIVE,  # largest root mean square of an update, before the rate (Adafactor); inf clips nothing
 }
 
 # What the frameworks call them where they have one name for one thing of ours.
@@ -40,7 +77,14 @@ ELSEWHERE = {
     "beta_2": "beta2",
     "b1": "beta1",
     "b2": "beta2",
+    "b3": "beta3",
+    "update_interval": "update_every",
     "epsilon": "eps",
+    "beta": "momentum",
+    "epsilon_1": "eps1",
+    "epsilon_2": "eps2",
+    "d": "clip_threshold",
+    "clipping_threshold": "clip_threshold",
 }
 
 
@@ -77,7 +121,7 @@ def check_range(range_: tuple[str, Callable[[int | float], bool]], name: str, va
     if isinstance(value, bool) or not isinstance(value, Real):
         raise TypeError(f"{where}: {name} must be {words}, got {value!r} of type {type(value).__name__}.")
     try:
-        number = int(value) if range_ is COUNT and isinstance(value, Integral) else float(value)
+        number = int(value) if range_ in (COUNT, WHOLE) and isinstance(value, Integral) else float(value)
         if holds(number):
             return number
     except OverflowError:  # a whole number larger than any float
@@ -96,7 +140,11 @@ def check_step(t: object, where: str) -> None:
     if isinstance(t, bool) or not (array or isinstance(t, Real)):
         raise TypeError(f"{where}: t must be a step or an array of steps, got {t!r} of type {type(t).__name__}.")
     holds = (t >= 0) & (t < math.inf)
-    if not (holds.all() if array else holds):
+    try:
+        holds = bool(holds.all() if array else holds)
+    except TypeError:  # jax.jit is compiling the schedule: there is no number to look at
+        holds = True
+    if not holds:
         raise ValueError(f"{where}: t must be a step >= 0, got {t!r}.")
 
 
