@@ -19,7 +19,7 @@ class Dialect:
         optimizer: what makes it in the framework, by its full name.
         rule: what it computes: the paper's rule, or that of the dialect where it differs.
         names: the framework's names for the book's hyperparameters, and for a state whose start it lets one choose; the
-            entry of a tuple has a number: ``betas[0]``.
+            entry of a tuple has a number: ``betas[0]``. None is the name of what the framework lets nobody choose.
         fixed: arguments that make the framework's optimizer this rule: ``amsgrad=True``.
         state: what the framework calls the rule's state. A state that it does not keep is left out.
         to_paper, from_paper: mappings to and from the hyperparameters with which the paper's rule takes the same steps,
@@ -28,7 +28,7 @@ class Dialect:
 
     optimizer: str
     rule: Callable
-    names: dict[str, str]
+    names: dict[str, str | None]
     fixed: dict = field(default_factory=dict)
     state: dict[str, str] = field(default_factory=dict)
     to_paper: Callable[[Callable[[int], Numbers], int], Numbers] | str | None = None
@@ -42,7 +42,9 @@ class Dialect:
         """
         arguments, tuples = dict(self.fixed), {}
         for ours, value in hyperparameters.items():
-            name, _, index = self.names[ours].rstrip("]").partition("[")
+            name, _, index = (self.names[ours] or "").rstrip("]").partition("[")
+            if not name:
+                continue
             if index:
                 tuples.setdefault(name, {})[int(index)] = value
             else:
@@ -80,9 +82,11 @@ def _map(mapping, hyperparameters: dict) -> dict:
         return {name: value(t - 1) if callable(value) else value for name, value in hyperparameters.items()}
 
     def changes(name):
-        return callable(hyperparameters.get(name)) or first[name] != second[name]
+        return callable(hyperparameters.get(name)) or any(mapped[name] != first[name] for mapped in later)
 
-    first, second = mapping(at, 1), mapping(at, 2)
+    # A bound that sinks with the step, such as Adafactor's on the rate, may be felt late. (Schedules may not reach there.)
+    late = () if any(map(callable, hyperparameters.values())) else (10**6,)
+    first, *later = (mapping(at, t) for t in (1, 2, *late))
     return {
         name: (lambda step, name=name: mapping(at, step + 1)[name]) if changes(name) else value
         for name, value in first.items()

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from lib.arrays import sqrt
 from lib.dialects import Dialect
 from lib.dialects.keras import DIALECTS
+from lib.optimizers.rule import rule
 from lib.referees.recording import Moment, Recording, flat
 
 
@@ -59,7 +61,23 @@ def keras():
 
 def make(dialect: Dialect, hyperparameters: dict):
     """Keras' optimizer for a rule, with hyperparameters (numbers) under the book's names."""
-    return getattr(keras().optimizers, dialect.optimizer.rsplit(".", 1)[1])(**dialect.arguments(hyperparameters))
+    name = dialect.optimizer.rsplit(".", 1)[1]
+    return (_muon() if name == "Muon" else getattr(keras().optimizers, name))(**dialect.arguments(hyperparameters))
+
+
+@functools.cache
+def _muon():
+    """keras.optimizers.Muon, with the cast that it lacks for parameters of float64 on TensorFlow.
+
+    It multiplies a step by a root of float32, and TensorFlow does not multiply numbers of two dtypes.
+    """
+
+    class Muon(keras().optimizers.Muon):
+        def lr_adjust(self, x):
+            root = keras().ops.sqrt(keras().ops.maximum(x.shape[0], x.shape[1]))
+            return x * keras().ops.cast(root, x.dtype) * self.rms_rate
+
+    return Muon
 
 
 def run(name: str, recording: Recording, array: Callable | None = None, **hyperparameters) -> Iterator[Moment]:
@@ -102,17 +120,22 @@ def float32(value):
     return (lambda step: float32(value(step))) if callable(value) else float(np.float32(value))
 
 
+def _at(value, step):
+    """A number, or a schedule's at ``step``."""
+    return value(step) if callable(value) else value
+
+
 def _powers(hyperparameters):
     """Adam's beta1 and beta2 are cast for their powers only, not for the averages: a correction of the rate at each
     step."""
     correction, lr = _correction(hyperparameters), hyperparameters["lr"]
-    return {"lr": lambda step: (lr(step) if callable(lr) else lr) * correction(step)}
+    return {"lr": lambda step: _at(lr, step) * correction(step)}
 
 
 def _powers_and_decay(hyperparameters):
     """AdamW casts its weight_decay, too, and decays with the rate as it was before the correction."""
     correction, weight_decay = _correction(hyperparameters), float32(hyperparameters["weight_decay"])
-    return _powers(hyperparameters) | {"weight_decay": lambda step: weight_decay / correction(step)}
+    return _powers(hyperparameters) | {"weight_decay": lambda step: _at(weight_decay, step) / correction(step)}
 
 
 def _correction(hyperparameters):
@@ -132,7 +155,23 @@ def _first_power(hyperparameters):
     def correction(step):
         return (1 - beta1 ** (step + 1)) / (1 - float32(beta1) ** (step + 1))
 
-    return {"lr": lambda step: (lr(step) if callable(lr) else lr) * correction(step)}
+    return {"lr": lambda step: _at(lr, step) * correction(step)}
+
+
+def _second_power_and_decay(hyperparameters):
+    """LAMB casts its weight_decay, and the betas for their powers only: what that makes of the length of a step, the
+    ratio of norms undoes, but not how large eps is beside v."""
+    beta2, eps = hyperparameters["beta2"], hyperparameters["eps"]
+
+    def corrected(step):
+        return eps * np.sqrt((1 - float32(beta2) ** (step + 1)) / (1 - beta2 ** (step + 1)))
+
+    return {"eps": corrected, "weight_decay": float32(hyperparameters["weight_decay"])}
+
+
+def _all_of(*names):
+    """A rule that casts these hyperparameters wherever they stand."""
+    return lambda hyperparameters: {name: float32(hyperparameters[name]) for name in names}
 
 
 # What Keras on TensorFlow casts besides the rate, by rule.
@@ -144,7 +183,34 @@ CASTS = {
     "adamw": _powers_and_decay,
     "amsgrad": _powers,
     "adamax": _first_power,
+    "lion": _all_of("beta1", "beta2", "weight_decay"),
+    "schedule_free_adamw": _all_of("beta2", "eps", "weight_decay"),
+    "lamb": _second_power_and_decay,
+    "adafactor": _all_of("eps2"),
+    "muon": _all_of("weight_decay"),
 }
+
+
+@rule
+def _nadam(x, g, m, v, mu_product=1.0, t=1, *, learning_rate, beta_1, beta_2, epsilon):
+    """Nadam casts its betas and its 0.96, but not where it gathers the product of the momenta."""
+    b1, b2, base = float32(beta_1), float32(beta_2), float32(0.96)
+    mu, mu_next = b1 * (1 - 0.5 * base**t), b1 * (1 - 0.5 * base ** (t + 1))
+    mu_product = mu_product * beta_1 * (1 - 0.5 * 0.96**t)
+    m = b1 * m + (1 - b1) * g
+    v = b2 * v + (1 - b2) * g**2
+    m_hat = mu_next * m / (1 - mu_product * mu_next) + (1 - mu) * g / (1 - mu_product)
+    return x - learning_rate * m_hat / (sqrt(v / (1 - b2**t)) + epsilon), m, v, mu_product
+
+
+# Where Keras on TensorFlow casts a number that is no hyperparameter: its rule with the casts in it.
+CAST_RULES = {"nadam": _nadam}
+
+
+def rule_as_cast(name: str) -> Callable:
+    """Keras' rule, with the casts in it that `accounted` cannot express."""
+    on_tensorflow = keras().backend.backend() == "tensorflow"
+    return CAST_RULES[name] if name in CAST_RULES and on_tensorflow else DIALECTS[name].rule
 
 
 def accounted(name: str, hyperparameters: dict) -> dict:
