@@ -12,10 +12,19 @@ from lib.dialects import Dialect
 from lib.dialects.optax import DIALECTS
 from lib.referees.recording import Moment, Recording, flat
 
+# Stands in for an estimate of the Hessian's diagonal: it hands on the one that it is given.
+GIVEN = optax.GradientTransformationExtraArgs(
+    init=lambda params: optax.EmptyState(),
+    update=lambda gradients, state, params=None, *, curvature: (curvature, state),
+)
+
 
 def make(dialect: Dialect, hyperparameters: dict):
     """optax's transformation for a rule, with hyperparameters (numbers) under the book's names."""
-    return operator.attrgetter(dialect.optimizer.removeprefix("optax."))(optax)(**dialect.arguments(hyperparameters))
+    arguments = dialect.arguments(hyperparameters)
+    if dialect.rule.takes_curvature:
+        arguments["hessian_diagonal_fn"] = GIVEN
+    return operator.attrgetter(dialect.optimizer.removeprefix("optax."))(optax)(**arguments)
 
 
 def run(name: str, recording: Recording, array=jnp.asarray, **hyperparameters) -> Iterator[Moment]:
@@ -25,8 +34,8 @@ def run(name: str, recording: Recording, array=jnp.asarray, **hyperparameters) -
     schedules = {key: value for key, value in hyperparameters.items() if callable(value)}
 
     @jax.jit
-    def step(params, state, gradients, changing):
-        updates, state = make(dialect, fixed | changing).update(gradients, state, params)
+    def step(params, state, gradients, changing, extra):
+        updates, state = make(dialect, fixed | changing).update(gradients, state, params, **extra)
         return optax.apply_updates(params, updates), state
 
     with jax.enable_x64(True):
@@ -35,8 +44,9 @@ def run(name: str, recording: Recording, array=jnp.asarray, **hyperparameters) -
     for i, gradients in enumerate(recording.gradients):
         with jax.enable_x64(True):
             changing = {key: value(i) for key, value in schedules.items()}
-            params, state = step(params, state, [array(g) for g in gradients], changing)
-            count = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state) if "count" in str(path[-1])]
+            extra = {"curvature": [array(c) for c in recording.curvatures[i]]} if dialect.rule.takes_curvature else {}
+            params, state = step(params, state, [array(g) for g in gradients], changing, extra)
+            count = [leaf for path, leaf in jax.tree_util.tree_leaves_with_path(state) if str(path[-1]) == ".count"]
             yield Moment(
                 flat(params),
                 {ours: flat(_found(state, theirs)) for ours, theirs in dialect.state.items()},
@@ -46,7 +56,8 @@ def run(name: str, recording: Recording, array=jnp.asarray, **hyperparameters) -
 
 def _found(state, name):
     """The arrays of the part of an optax state that is called ``name``, one a parameter."""
-    return jax.tree_util.tree_leaves(optax.tree.get(state, name))
+    (found,) = filter(None, (jax.tree_util.tree_leaves(part) for _, part in optax.tree.get_all_with_path(state, name)))
+    return found  # of several parts of that name, such as the average of Muon's AdamW, all others step no parameter
 
 
 def replay(name: str, recording: Recording, **hyperparameters) -> np.ndarray:

@@ -12,6 +12,8 @@ import numpy as np
 from lib.optimizers import Optimizer
 
 SHAPES = ((), (3,), (2, 3), (2, 3, 4), (2, 1, 2, 2))
+# The root of the longer side is a whole number: Keras' Muon rounds it to float32, or it would.
+MATRICES = ((4, 2), (2, 4), (4, 4), (1, 4))
 
 
 @dataclass(frozen=True)
@@ -55,6 +57,11 @@ class Deviation:
 
     absolute: float
     ulps: float
+
+
+def shapes_for(rule: Callable) -> tuple:
+    """The shapes of parameters that ``rule`` steps, for `record`."""
+    return MATRICES if rule.each == "matrix" else SHAPES
 
 
 def record(
@@ -163,7 +170,7 @@ def compare_states(ours: list[Moment], theirs: list[Moment]) -> dict[str, float]
 
     Returns:
         For each state the largest difference over all steps and coordinates, as a share of the largest value that the
-        coordinate takes at any step.
+        coordinate takes at any step; where it is always zero, the difference itself.
 
     Raises:
         ValueError: a state never differs from zero, or the sides count steps differently.
@@ -172,9 +179,9 @@ def compare_states(ours: list[Moment], theirs: list[Moment]) -> dict[str, float]
     for key in ours[0].state.keys() & theirs[0].state.keys():
         a, b = (np.stack([moment.state[key] for moment in moments]) for moments in (ours, theirs))
         largest = np.abs(b).max(axis=0)
-        if not (largest > 0).all():
+        if not largest.any():
             raise ValueError(f"the state {key} stays zero, so its comparison proves nothing.")
-        apart[key] = (np.abs(a - b).max(axis=0) / largest).max()
+        apart[key] = (np.abs(a - b).max(axis=0) / np.where(largest > 0, largest, 1.0)).max()
     for a, b in zip(ours, theirs, strict=True):
         if None not in (a.t, b.t) and a.t != b.t:
             raise ValueError(f"ours has taken {a.t} steps, theirs {b.t}.")

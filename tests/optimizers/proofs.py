@@ -19,8 +19,9 @@ import math
 import pytest
 
 from lib.dialects import DIALECTS, translate
+from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
-from lib.referees import compare, hyperparameters_for, judge, record, replay
+from lib.referees import compare, hyperparameters_for, judge, record, replay, shapes_for
 
 BOUND = 1e-14
 STATE_BOUND = 1000 * 2**-53
@@ -43,7 +44,7 @@ def task(name, recording, steps=1000):
     if given.get("patterns"):  # a constant gradient leads far from 1, where an ulp is larger, unless the rate is small
         rate = hyperparameters["lr"] / 10
         hyperparameters["lr"] = lambda step: rate * (1 + math.sin(step)) / 2
-    return record(steps, **given), hyperparameters
+    return record(steps, **given, shapes=shapes_for(RULES[name])), hyperparameters
 
 
 def agrees(name, bound=BOUND, state_bound=STATE_BOUND, **bounds):
@@ -75,7 +76,8 @@ def disagrees(name, framework="torch", **wrong_rules):
         if not hasattr(rule, "state"):  # not a rule by itself: it takes what the right one takes
             for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
                 setattr(rule, attribute, getattr(right, attribute))
-        judgment = judge(framework, name, record(200, (1e-8, 1e4)), hyperparameters_for(name), rule=rule)
+        recording = record(200, (1e-8, 1e4), shapes=shapes_for(right))
+        judgment = judge(framework, name, recording, hyperparameters_for(name), rule=rule)
         assert judgment.absolute > 1e6 * BOUND, judgment
 
     return test
@@ -95,7 +97,8 @@ def translates(name, bound=BOUND, **overrides):
     @pytest.mark.parametrize(("source", "target"), pairs)
     def test(source, target, changing):
         source, target = DIALECTS[source][name], DIALECTS[target][name]
-        recording, hyperparameters = record(300, 1.0), hyperparameters_for(name, 1.0) | overrides
+        recording = record(300, 1.0, shapes=shapes_for(source.rule))
+        hyperparameters = hyperparameters_for(name, 1.0) | overrides
         if changing:
             rate = hyperparameters["lr"]
             hyperparameters["lr"] = lambda step: rate * 0.99**step
