@@ -10,8 +10,8 @@ from lib.optimizers.rule import rule
 def evaluation_point(x, z, *, beta1=0.9):
     """The average of all ``z``, weighted with the squared rates: where the model is to be evaluated.
 
-    Source: Defazio et al. 2024, arXiv 2405.15682, which calls it x; our ``x``, where gradients are taken, is its
-    y = (1 - beta1) z + beta1 x.
+    Source: Defazio et al. 2024, arXiv 2405.15682, equation 3, where it is called x. Our ``x``, at which gradients are
+    taken, is the paper's y.
     """
     return (x - (1 - beta1) * z) / beta1
 
@@ -22,8 +22,8 @@ def schedule_free_sgd(
 ):  # fmt: skip
     """Schedule-free SGD; ``z`` takes the steps, ``total`` sums the squared rates.
 
-    Source: Defazio et al. 2024, arXiv 2405.15682: Algorithm 1 without its ``v``.
-    The defaults are those of its authors' code.
+    Source: Defazio et al. 2024, arXiv 2405.15682, equations 3 to 5, weighted as in
+    equation 23. The defaults are those of its authors' code.
     """
     average = evaluation_point(x, z, beta1=beta1)
     z = z - lr * (g + weight_decay * x)
@@ -41,14 +41,15 @@ def schedule_free_adamw(
     """Schedule-free AdamW; ``v`` is a moving average of the squared gradient,
     ``z`` takes the steps, ``total`` sums the squared rates.
 
-    Source: Defazio et al. 2024, arXiv 2405.15682, Algorithm 1, whose warm-up is a
-    schedule here. The defaults are those of its authors' code.
+    Source: Defazio et al. 2024, arXiv 2405.15682v4, Algorithm 1, where the rate
+    frees v of its bias; its warm-up is a schedule here. The defaults are those of
+    its authors' code.
     """
     average = evaluation_point(x, z, beta1=beta1)
     v = beta2 * v + (1 - beta2) * g**2
-    v_hat = v / (1 - beta2**t)
-    z = z - lr * (g / (sqrt(v_hat) + eps) + weight_decay * x)
-    total = total + lr**2
-    c = lr**2 / (total + (total == 0))
+    rate = lr * sqrt(1 - beta2**t)
+    z = z - rate * (g / (sqrt(v) + eps) + weight_decay * x)
+    total = total + rate**2
+    c = rate**2 / (total + (total == 0))
     average = (1 - c) * average + c * z
     return (1 - beta1) * z + beta1 * average, z, v, total

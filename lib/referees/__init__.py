@@ -4,7 +4,10 @@
 library that use those frameworks' optimizers. `proof` makes the table of a chapter.
 """
 
+import functools
 import importlib
+import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -18,8 +21,8 @@ from lib.referees.recording import (
     SHAPES, Deviation, Recording, compare, compare_states, record, replay, shapes_for,
 )  # fmt: skip
 
-__all__ = ["DIALECTS", "SHAPES", "Deviation", "Judgment", "Recording", "compare", "hyperparameters_for", "judge",
-           "proof", "record", "referee", "replay", "shapes_for"]  # fmt: skip
+__all__ = ["DIALECTS", "RECORDINGS", "SHAPES", "Deviation", "Judgment", "Recording", "compare", "hyperparameters_for",
+           "judge", "judgments", "proof", "record", "referee", "replay", "shapes_for", "task"]  # fmt: skip
 
 TITLES = {"torch": "PyTorch", "keras": "Keras", "optax": "optax"}
 
@@ -95,6 +98,70 @@ def _judge(rule, recording, given, theirs, made) -> Judgment:
     return Judgment(deviation.absolute, deviation.ulps, compare_states(mine, theirs))
 
 
+# Gradients of one size, or of any from 1e-8 to 1e4; or constant, sparse, of flipping sign, or zero for a long while.
+RECORDINGS = {
+    "every_size": {"scale": (1e-8, 1e4)},
+    "1e-8": {"scale": 1e-8},
+    "1": {"scale": 1.0},
+    "1e4": {"scale": 1e4},
+    "patterns": {"scale": 1.0, "patterns": True},
+}
+record_once = functools.cache(record)
+
+
+def task(name: str, recording: str, steps: int = 1000) -> tuple[Recording, dict]:
+    """One of `RECORDINGS`, and hyperparameters of the rule ``name`` for it; the rate of "patterns" changes each step."""
+    given = RECORDINGS[recording]
+    largest = max(given["scale"]) if isinstance(given["scale"], tuple) else given["scale"]
+    hyperparameters = hyperparameters_for(name, largest)
+    if given.get("patterns"):  # a constant gradient leads far from 1, where an ulp is larger, unless the rate is small
+        rate = hyperparameters["lr"] / 10
+        hyperparameters["lr"] = lambda step: rate * (1 + math.sin(step)) / 2
+    return record_once(steps, **given, shapes=shapes_for(RULES[name])), hyperparameters
+
+
+def judgments(
+    name: str, recording: Recording, hyperparameters: dict, array=None, frameworks=tuple(DIALECTS)
+) -> Iterator[dict]:
+    """Every comparison of a rule with the frameworks that have it.
+
+    Where a framework differs from the paper, the paper's rule is compared and then the dialect's; where it casts
+    numbers to a shorter type, it is compared as it is and then with the casts accounted for.
+
+    Args:
+        name, recording, hyperparameters, array: as in `judge`.
+        frameworks: which ones.
+
+    Yields:
+        dict of ``framework``, ``our rule`` (its place in ``lib``), ``judgment``, and its ``cause``.
+    """
+    made = {"array": array} if array else {}
+    for framework in frameworks:
+        if name not in DIALECTS[framework]:
+            continue
+        dialect, which, by = DIALECTS[framework][name], f"optimizers.{name}", referee(framework)
+        theirs = list(by.run(name, recording, **made, **hyperparameters))
+
+        def compared(rule, given, cause, theirs=theirs, framework=framework):
+            judgment = _judge(rule, recording, given, theirs, made)
+            return {"framework": framework, "our rule": which, "judgment": judgment, "cause": cause}
+
+        if dialect.rule is not RULES[name]:
+            yield compared(RULES[name], hyperparameters, dialect.rule.__doc__.splitlines()[0])
+            which = f"dialects.{framework}.{name}"
+        rule, given, cause = dialect.rule, hyperparameters, "Rounding."
+        if framework == "torch" and name in by.ROUNDS:
+            rounded = list(by.run(name, recording, as_it_is=True, **made, **hyperparameters))
+            yield compared(rule, hyperparameters, by.ROUNDS[name], rounded)
+            cause = "Rounding, with PyTorch in float64."
+        if framework == "keras":
+            rule, given = by.rule_as_cast(name), by.accounted(name, hyperparameters)
+        if given != hyperparameters:
+            yield compared(dialect.rule, hyperparameters, "Keras casts to float32.")
+            cause = "Rounding, casts accounted for."
+        yield compared(rule, given, cause)
+
+
 def proof(name: str, steps: int = 200) -> pd.DataFrame:
     """Compare a rule with the frameworks that have it, here and now.
 
@@ -111,33 +178,10 @@ def proof(name: str, steps: int = 200) -> pd.DataFrame:
     """
     if name not in RULES:
         raise KeyError(f"there is no rule {name!r}; choose one of {', '.join(RULES)}.")
-    recording, hyperparameters = record(steps, shapes=shapes_for(RULES[name])), hyperparameters_for(name)
     rows = []
-
-    def row(framework, which, theirs, rule, given, cause):
-        deviation = _judge(rule, recording, given, theirs, {})
-        ulps = f"{deviation.ulps:.0f}" if deviation.ulps < 1000 else f"{deviation.ulps:.0e}"
-        rows.append({"framework": TITLES[framework], "our rule": which, "deviation": f"{deviation.absolute:.1e}",
-                     "in ulps": f"{ulps} ulp", "cause": cause})  # fmt: skip
-
-    for framework, dialects in DIALECTS.items():
-        if name not in dialects:
-            continue
-        dialect, which = dialects[name], f"optimizers.{name}"
-        theirs = list(referee(framework).run(name, recording, **hyperparameters))
-        if dialect.rule is not RULES[name]:
-            row(framework, which, theirs, RULES[name], hyperparameters, dialect.rule.__doc__.splitlines()[0])
-            which = f"dialects.{framework}.{name}"
-        rule, given, cause = dialect.rule, hyperparameters, "Rounding."
-        if framework == "torch" and name in referee("torch").ROUNDS:
-            rounded = list(referee("torch").run(name, recording, as_it_is=True, **hyperparameters))
-            row(framework, which, rounded, rule, hyperparameters, referee("torch").ROUNDS[name])
-            cause = "Rounding, with PyTorch in float64."
-        if framework == "keras":
-            rule, given = referee("keras").rule_as_cast(name), referee("keras").accounted(name, hyperparameters)
-        if given != hyperparameters:
-            row(framework, which, theirs, dialect.rule, hyperparameters, "Keras casts to float32.")
-            cause = "Rounding, casts accounted for."
-        row(framework, which, theirs, rule, given, cause)
+    for it in judgments(name, *task(name, "every_size", steps)):
+        absolute, ulps = it["judgment"].absolute, it["judgment"].ulps
+        rows.append({"framework": TITLES[it["framework"]], "our rule": it["our rule"], "deviation": f"{absolute:.1e}",
+                     "in ulps": f"{ulps:.0f} ulp" if ulps < 1000 else f"{ulps:.0e} ulp", "cause": it["cause"]})  # fmt: skip
     columns = ["framework", "our rule", "deviation", "in ulps", "cause"]
     return pd.DataFrame(rows, columns=columns).set_index(columns[:2])

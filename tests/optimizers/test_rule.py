@@ -41,12 +41,18 @@ def gradients(elements=sizes, dims=1):
     return shape.flatmap(lambda shape: arrays(np.float64, shape, elements=elements))
 
 
+def defaults(rule):
+    """Its hyperparameters, with a rate for those of optax, which gives most of its own none."""
+    return {key: 0.001 if value is inspect.Parameter.empty else value for key, value in rule.defaults.items()}
+
+
 def walk(rule, x, gradients, **hyperparameters):
-    """[x, *state] after a step along each of ``gradients``."""
-    hyperparameters = rule.defaults | named_for(rule, hyperparameters)
+    """[x, *state] after a step along each of ``gradients``; their sizes are the curvatures, if it takes any."""
+    hyperparameters = defaults(rule) | named_for(rule, hyperparameters)
     state = starting_state(rule, x, hyperparameters).values()
     for t, g in enumerate(gradients, start=1):
-        new = rule(x, g, *state, *([t] if rule.counts_steps else []), **hyperparameters)
+        given = [g, abs(g)] if rule.takes_curvature else [g]
+        new = rule(x, *given, *state, *([t] if rule.counts_steps else []), **hyperparameters)
         x, *state = new if state else (new,)
     return [x, *state]
 
@@ -55,6 +61,12 @@ def same(ours, theirs):
     """Bit for bit, but for the sign of a zero."""
     for a, b in zip(ours, theirs, strict=True):
         np.testing.assert_array_equal(np.asarray(a), np.asarray(b))
+
+
+def at_rest(name, x, start):
+    """That ``x`` has not moved; bit for bit, but for rules that take it apart, into an average and z, at each step."""
+    apart = "z" in ALL[name].state
+    np.testing.assert_allclose(x, start, rtol=3 * 2**-52 * apart, atol=0)
 
 
 def start(g):
@@ -67,11 +79,11 @@ def start(g):
 @every_rule
 def test_nothing_that_a_rule_is_given_changes(name):
     f = ALL[name]
-    given = [np.array([1.0, -2.0, 0.5]) + i for i in range(2 + len(f.state))]
+    given = [np.array([1.0, -2.0, 0.5]) + i for i in range(2 + f.takes_curvature + len(f.state))]
     before = [a.copy() for a in given]
     for a in given:
         a.setflags(write=False)  # an operation in place would raise
-    new = f(*given, *([3] if f.counts_steps else []))
+    new = f(*given, *([3] if f.counts_steps else []), **defaults(f))
     same(given, before)
     for a in new if f.state else (new,):
         assert not any(np.shares_memory(a, b) for b in given)
@@ -86,7 +98,8 @@ def test_the_same_arguments_give_the_same_bits(name):
 @every_rule
 def test_a_rule_gives_back_its_parameter_and_its_state(name):
     f = ALL[name]
-    new = f(np.ones(3), np.ones(3), *(np.ones(3) for _ in f.state), *([1] if f.counts_steps else []))
+    arrays = (np.ones(3) for _ in range(2 + f.takes_curvature + len(f.state)))
+    new = f(*arrays, *([1] if f.counts_steps else []), **defaults(f))
     assert isinstance(new, tuple) == bool(f.state)
     assert len(new if f.state else (new,)) == 1 + len(f.state)
 
@@ -157,7 +170,9 @@ def test_a_rule_knows_no_left_or_right(name, g):
 @few
 @given(g=gradients(), shift=sizes)
 def test_the_state_does_not_depend_on_where_x_is(name, g, shift):
-    same(walk(ALL[name], start(g) + shift, g)[1:], walk(ALL[name], start(g), g)[1:])
+    places = [value == "x" for value in ALL[name].state.values()]  # a state that starts at x moves along with it
+    there, here = (walk(ALL[name], x, g)[1:] for x in (start(g) + shift, start(g)))
+    same(*([a for a, place in zip(state, places, strict=True) if not place] for state in (there, here)))
 
 
 @every_rule
@@ -171,14 +186,14 @@ def test_the_first_step_goes_down(name):
 @few
 @given(g=gradients())
 def test_a_rate_of_zero_goes_nowhere(name, g):
-    np.testing.assert_array_equal(walk(ALL[name], start(g), g, lr=0.0)[0], start(g))
+    at_rest(name, walk(ALL[name], start(g), g, lr=0.0)[0], start(g))
 
 
 @every_rule
 def test_without_a_gradient_nothing_moves(name):
     x = np.array([1.0, -2.0])
     no_decay = {"weight_decay": 0.0} if "weight_decay" in ALL[name].defaults else {}
-    np.testing.assert_array_equal(walk(ALL[name], x, np.zeros((3, 2)), **no_decay)[0], x)
+    at_rest(name, walk(ALL[name], x, np.zeros((3, 2)), **no_decay)[0], x)
 
 
 @pytest.mark.parametrize("name", ["gradient_descent", "momentum", "nesterov", "torch momentum", "torch nesterov"])
@@ -191,7 +206,11 @@ def test_linear_rules_see_only_the_product_of_rate_and_gradient(name, g, scale):
     np.testing.assert_array_equal(x, scale * walk(ALL[name], origin, g, lr=0.25)[0])
 
 
-@pytest.mark.parametrize("name", ["adagrad", "rmsprop", "adam", "keras rmsprop", "keras adam"])
+@pytest.mark.parametrize(
+    "name",
+    ["adagrad", "rmsprop", "adam", "adamw", "amsgrad", "adamax", "torch amsgrad", "torch adamax",
+     "keras rmsprop", "keras adam", "keras adamw", "keras amsgrad", "optax amsgrad"],
+)  # fmt: skip
 @few
 @given(g=gradients(), scale=powers_of_two)
 def test_adaptive_rules_do_not_see_the_size_of_gradients(name, g, scale):
@@ -210,7 +229,9 @@ def test_adadelta_scales_with_its_eps(g, scale):
     np.testing.assert_array_equal(walk(RULES["adadelta"], origin, scale * g, eps=scale**2 * 2.0**-20)[0], scale * x)
 
 
-@pytest.mark.parametrize("name", ["gradient_descent", "adagrad", "rmsprop", "adadelta", "adam"])
+@pytest.mark.parametrize(
+    "name", ["gradient_descent", "adagrad", "rmsprop", "adadelta", "adam", "adamw", "amsgrad", "adamax"]
+)
 @few
 @given(g=gradients(), scale=powers_of_two)
 def test_a_step_is_as_long_as_the_rate_says(name, g, scale):
@@ -264,6 +285,101 @@ def test_any_floats_give_what_numpy_gives(name, g):
         np.testing.assert_allclose(walk(ALL[name], x, g[:, i].tolist()), [a[i] for a in arrays], rtol=4e-15, atol=4e-15)
 
 
+# ---------- rules that step matrices ----------
+
+every_matrix_rule = pytest.mark.parametrize("name", [name for name, f in ALL.items() if f.each == "matrix"])
+# Sides that differ by one at most, so that SOAP has a basis to itself: test_soap.py says why.
+every_shape = pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 2), (2, 3), (3, 3)])
+
+
+def matrices(shape, steps=14, seed=0):
+    """A start and gradients, one a step: enough for SOAP to change its bases."""
+    rng = np.random.default_rng(seed)
+    return rng.standard_normal(shape), rng.standard_normal((steps, *shape))
+
+
+def close(ours, theirs):
+    """But for the signs of eigenvectors, which are arbitrary."""
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(np.abs(np.asarray(a)), np.abs(np.asarray(b)), rtol=1e-12, atol=1e-12)
+
+
+@every_matrix_rule
+@pytest.mark.parametrize("step", [1, 2, 11])  # at which SOAP makes its bases, keeps them, and changes them
+def test_nothing_that_a_matrix_rule_is_given_changes(name, step):
+    f, (x, g) = ALL[name], matrices((3, 2), steps=step)
+    given = [*walk(f, x, g[:-1]), g[-1]]
+    given.insert(1, given.pop())
+    before = [a.copy() for a in given]
+    for a in given:
+        a.setflags(write=False)
+    new = f(*given, *([step] if f.counts_steps else []), **defaults(f))
+    same(given, before)
+    assert not any(np.shares_memory(a, b) for a in new for b in given)
+    same(new, f(*given, *([step] if f.counts_steps else []), **defaults(f)))
+
+
+@every_matrix_rule
+@every_shape
+@pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
+def test_matrices_keep_shape_and_dtype(name, shape, dtype):
+    x, g = (a.astype(dtype) for a in matrices(shape))
+    first, *states = walk(ALL[name], x, g)
+    assert (first.shape, first.dtype) == (shape, dtype)
+    for a, begin in zip(states, starting_state(ALL[name], x, defaults(ALL[name])).values(), strict=True):
+        assert (a.shape, a.dtype) == (begin.shape, dtype)
+
+
+@every_matrix_rule
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_torch_matrices_keep_their_dtype(name, dtype):
+    x, g = (torch.tensor(a, dtype=dtype) for a in matrices((3, 2)))
+    assert {a.dtype for a in walk(ALL[name], x, g)} == {dtype}
+
+
+@every_matrix_rule
+@every_shape
+def test_torch_and_jax_give_what_numpy_gives_for_matrices(name, shape):
+    x, g = matrices(shape)
+    ours = walk(ALL[name], x, g)
+    close(ours, walk(ALL[name], torch.tensor(x), torch.tensor(g)))
+    with jax.enable_x64(True):
+        theirs = walk(ALL[name], jax.numpy.asarray(x), jax.numpy.asarray(g))
+        assert {a.dtype.name for a in theirs} == {"float64"}
+        close(ours, theirs)
+
+
+@every_matrix_rule
+def test_a_matrix_rule_does_not_see_the_layout(name):
+    x, g = matrices((3, 2))
+    close(walk(ALL[name], np.asfortranarray(x), np.asfortranarray(g)), walk(ALL[name], x, g))
+    there = walk(ALL[name], x[::-1, ::-1].copy(), g[:, ::-1, ::-1].copy())
+    close(walk(ALL[name], x[::-1, ::-1], g[:, ::-1, ::-1]), there)
+
+
+@every_matrix_rule
+@every_shape
+def test_a_matrix_rule_knows_no_left_or_right(name, shape):
+    x, g = matrices(shape)
+    there, back = walk(ALL[name], x, g), walk(ALL[name], -x, -g)
+    np.testing.assert_array_equal(back[0], -there[0])
+    close(back[1:], there[1:])
+
+
+@every_matrix_rule
+def test_at_rate_zero_or_without_gradients_a_matrix_stays(name):
+    x, g = matrices((3, 2))
+    np.testing.assert_array_equal(walk(ALL[name], x, g, lr=0.0)[0], x)
+    still = {"weight_decay": 0.0} if "weight_decay" in ALL[name].defaults else {}
+    np.testing.assert_array_equal(walk(ALL[name], x, 0 * g, **still)[0], x)
+
+
+@every_matrix_rule
+def test_where_a_matrix_is_does_not_matter_to_the_state(name):
+    x, g = matrices((3, 2))
+    same(walk(ALL[name], x + 5, g)[1:], walk(ALL[name], x, g)[1:])
+
+
 # ---------- what `rule` reads off a signature ----------
 
 
@@ -271,13 +387,14 @@ def test_any_floats_give_what_numpy_gives(name, g):
 def test_a_rule_states_its_whole_signature(name):
     f = ALL[name]
     names = list(inspect.signature(f).parameters)
-    assert names == ["x", "g", *f.state, *(["t"] if f.counts_steps else []), *f.defaults]
+    given = ["x", "g", *(["curvature"] if f.takes_curvature else [])]
+    assert names == [*given, *f.state, *(["t"] if f.counts_steps else []), *f.defaults]
 
 
 @every_rule
 def test_defaults_are_in_range_and_every_rule_has_a_rate(name):
     assert {"lr", "learning_rate"} & ALL[name].defaults.keys()
-    for hyperparameter, value in ALL[name].defaults.items():
+    for hyperparameter, value in defaults(ALL[name]).items():
         assert check_number(hyperparameter, value, name) == value
 
 
