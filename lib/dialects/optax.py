@@ -13,9 +13,7 @@ from lib.optimizers.rule import rule
 
 
 @rule
-def amsgrad(
-    x, g, m, v, v_max, t, *, learning_rate=0.001, b1=0.9, b2=0.999, eps=1e-8
-):  # fmt: skip
+def amsgrad(x, g, m, v, v_max, t, *, learning_rate, b1=0.9, b2=0.999, eps=1e-8):
     """The maximum is taken after the bias of v is removed.
 
     ``optax.amsgrad``; with its bias_correction_mu and bias_correction_nu switched
@@ -212,9 +210,7 @@ RATE = {"lr": "learning_rate"}
 BETAS = {"beta1": "b1", "beta2": "b2"}
 MOMENTS = {"m": "mu", "v": "nu"}
 
-_MAXIMUM_OF_V_HAT = (
-    "the largest v, and the largest v freed of its bias, may be of different steps, in each entry of its own."
-)
+_MAXIMUM_OF_V_HAT = "which v is the largest depends on whether its bias is removed before, differently in each entry."
 
 _ADAN = "optax gives the change of the gradient the weight 1 - b2 and lets its averages start at 0."
 _SOPHIA = "optax takes each step with the curvature that it had before the step."

@@ -7,6 +7,7 @@ import pytest
 
 from lib.dialects import keras, optax, torch
 from lib.optimizers import Optimizer, adam, amsgrad
+from lib.optimizers.rule import named_for
 from lib.referees import judge, record, replay
 from tests.optimizers.proofs import BOUND, RECORDINGS, agrees, disagrees, task, translates
 
@@ -83,7 +84,7 @@ def test_no_rate_maps_optax_to_the_paper():
     for f in (amsgrad, optax.amsgrad):
         state = [np.zeros(2)] * 3
         for t, g in enumerate(gradients, start=1):
-            new, *state = f(x, g, *state, *([t] if f.counts_steps else []), eps=0.0)
+            new, *state = f(x, g, *state, *([t] if f.counts_steps else []), **named_for(f, {"lr": 0.01, "eps": 0.0}))
         steps[f] = new
     needed = steps[optax.amsgrad] / steps[amsgrad]
     assert needed == pytest.approx([np.sqrt(1 - 0.999**2) / 0.19, np.sqrt(1 - 0.999) / 0.19], rel=1e-9)
