@@ -39,7 +39,7 @@ RATES = {
     "schedule_free_sgd": lambda size: 0.01 / size,
 }
 
-# What the paper leaves at a value that would hide a hyperparameter from the proof; functions are of the gradients' size.
+# What the paper leaves at a value that would hide it from the proof; functions are of the size of gradients.
 SHOWN: dict[str, dict] = {
     "lion": {"weight_decay": 0.1},
     "lamb": {"weight_decay": 0.1},

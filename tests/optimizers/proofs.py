@@ -13,38 +13,16 @@ Where eps, or Keras' start of G, outweighs the gradients (Adadelta, and Adagrad 
 is gradient descent: there only the other sizes tell rules apart.
 """
 
-import functools
 import math
 
 import pytest
 
 from lib.dialects import DIALECTS, translate
-from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
-from lib.referees import compare, hyperparameters_for, judge, record, replay, shapes_for
+from lib.referees import RECORDINGS, compare, hyperparameters_for, judge, record, replay, shapes_for, task
 
 BOUND = 1e-14
 STATE_BOUND = 1000 * 2**-53
-RECORDINGS = {
-    "every_size": {"scale": (1e-8, 1e4)},
-    "1e-8": {"scale": 1e-8},
-    "1": {"scale": 1.0},
-    "1e4": {"scale": 1e4},
-    "patterns": {"scale": 1.0, "patterns": True},
-}
-
-record = functools.cache(record)
-
-
-def task(name, recording, steps=1000):
-    """A recording and hyperparameters for it: `RECORDINGS` says which."""
-    given = RECORDINGS[recording]
-    largest = max(given["scale"]) if isinstance(given["scale"], tuple) else given["scale"]
-    hyperparameters = hyperparameters_for(name, largest)
-    if given.get("patterns"):  # a constant gradient leads far from 1, where an ulp is larger, unless the rate is small
-        rate = hyperparameters["lr"] / 10
-        hyperparameters["lr"] = lambda step: rate * (1 + math.sin(step)) / 2
-    return record(steps, **given, shapes=shapes_for(RULES[name])), hyperparameters
 
 
 def agrees(name, bound=BOUND, state_bound=STATE_BOUND, **bounds):
