@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from lib.arrays import all_finite, namespace, sqrt
+from lib.arrays import (
+    all_finite,
+    columns_by_columns,
+    eigenvectors,
+    inverse_root,
+    namespace,
+    orthonormal,
+    rows_by_rows,
+    sqrt,
+)
 
 
 def test_a_float_gives_a_float():
@@ -83,3 +92,75 @@ def test_an_array_without_entries_is_finite(a):
 def test_all_finite_is_a_plain_bool():
     for a in (np.ones(2), np.array([math.inf]), torch.ones(2), torch.tensor([math.nan])):
         assert type(all_finite(a)) is bool
+
+
+# ---------- matrices ----------
+
+every_library = pytest.mark.parametrize(
+    "array",
+    [np.asarray, torch.tensor, lambda a: pytest.importorskip("jax.numpy").asarray(a)],
+    ids=["numpy", "torch", "jax"],
+)
+
+
+def symmetric(*eigenvalues):
+    """A matrix with these eigenvalues, and its eigenvectors in their order."""
+    n = len(eigenvalues)
+    U = np.linalg.qr(np.random.default_rng(0).standard_normal((n, n))).Q
+    return U * np.array(eigenvalues) @ U.T, U
+
+
+@every_library
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_square_matrices_of_zeros_are_as_the_sides_of_another_matrix(array, dtype):
+    a = array(np.ones((3, 2), dtype))
+    for square, n in (rows_by_rows(a), 3), (columns_by_columns(a), 2):
+        assert type(square) is type(a)
+        assert (square.shape, square.dtype) == ((n, n), a.dtype)
+        assert not np.asarray(square).any()
+
+
+@every_library
+def test_eigenvectors_come_with_that_of_the_largest_eigenvalue_first(array):
+    P, U = symmetric(2.0, 9.0, 0.5)
+    Q = np.asarray(eigenvectors(array(P.astype("float32"))))
+    np.testing.assert_allclose(np.abs(Q.T @ U[:, [1, 0, 2]]), np.eye(3), atol=1e-5)
+
+
+@every_library
+def test_columns_become_orthonormal_each_from_itself_and_those_before_it(array):
+    a = np.random.default_rng(0).standard_normal((4, 3)).astype("float32")
+    Q = np.asarray(orthonormal(array(a)))
+    np.testing.assert_allclose(Q.T @ Q, np.eye(3), atol=1e-5)
+    np.testing.assert_allclose(np.tril(Q.T @ a, -1), 0, atol=1e-5)
+
+
+@every_library
+@pytest.mark.parametrize("p", [1, 2, 4])
+def test_the_inverse_root_to_the_power_is_the_inverse(array, p):
+    P, _ = symmetric(2.0, 9.0, 0.5)
+    root = np.asarray(inverse_root(array(P.astype("float32")), p, 0.25), float)
+    np.testing.assert_allclose(np.linalg.matrix_power(root, p) @ (P + 0.25 * np.eye(3)), np.eye(3), atol=1e-5)
+
+
+def test_the_inverse_root_of_a_diagonal_matrix_is_that_of_its_entries():
+    root = inverse_root(np.diag([15.0, 80.0, 0.0]), 4, 1.0)
+    np.testing.assert_allclose(root, np.diag([1 / 2, 1 / 3, 1.0]), atol=1e-15)
+
+
+def test_what_rounding_leaves_below_zero_counts_as_zero():
+    P, U = symmetric(4.0, -1e-12, 1.0)
+    root = inverse_root(P, 2, 1e-14)
+    np.testing.assert_allclose(U.T @ root @ U, np.diag([0.5, 1e7, 1.0]), rtol=1e-2, atol=1e-2)
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
+def test_matrices_of_16_bits_are_decomposed_in_float32_and_stay_of_16_bits(dtype):
+    """Neither LAPACK nor torch decomposes them; the entries of an exact result of 0 and 1 need no more."""
+    a = torch.diag(torch.tensor([2.0, 3.0], dtype=dtype))
+    for b in eigenvectors(a), orthonormal(a), inverse_root(a, 4, 0.0):
+        assert b.dtype == dtype
+    assert eigenvectors(a).abs().tolist() == [[0.0, 1.0], [1.0, 0.0]]
+    if dtype == torch.float16:
+        assert eigenvectors(a.numpy()).dtype == orthonormal(a.numpy()).dtype == np.float16
+        assert inverse_root(a.numpy(), 4, 0.0).dtype == np.float16

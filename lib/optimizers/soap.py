@@ -5,8 +5,8 @@ from lib.optimizers.rule import rule
 
 
 def basis(P, Q, t, every):
-    """The eigenvectors of ``P``, from their estimate ``Q``: at first computed, then
-    one step of the power method closer at each change, which makes them no worse.
+    """The eigenvectors of ``P``, first computed in full, then estimated: every so many
+    steps, one step of the power method brings their estimate ``Q`` up to date.
     """
     if t == 1:
         return eigenvectors(P)
@@ -25,12 +25,13 @@ def soap(
     corrections; its defaults, and that the first gradient makes the bases and nothing
     else, from the authors' code. Their weight decay is left out.
     """
-    seen, steps = where(t == 1, 0 * g, g), max(t - 1, 1)
-    m = beta1 * m + (1 - beta1) * seen
-    v = beta2 * v + (1 - beta2) * (Q_L.mT @ seen @ Q_R) ** 2
+    first, steps = t == 1, max(t - 1, 1)
+    m = where(first, m, beta1 * m + (1 - beta1) * g)
+    v = where(first, v, beta2 * v + (1 - beta2) * (Q_L.mT @ g @ Q_R) ** 2)
     m_hat = Q_L.mT @ m @ Q_R / (1 - beta1**steps)
     v_hat = v / (1 - beta2**steps)
-    x = x - lr * Q_L @ (m_hat / (sqrt(v_hat) + eps)) @ Q_R.mT
+    step = Q_L @ (m_hat / (sqrt(v_hat) + eps)) @ Q_R.mT
+    x = where(first, x, x - lr * step)
     L = beta2 * L + (1 - beta2) * (g @ g.mT)
     R = beta2 * R + (1 - beta2) * (g.mT @ g)
     return x, m, v, L, R, basis(L, Q_L, t, every), basis(R, Q_R, t, every)

@@ -1,5 +1,5 @@
-"""What holds for every update rule of the book and of the dialects: it is a pure, element-wise function of arrays, with
-the symmetries of its equation. And what `rule` reads off a signature."""
+"""What holds for every update rule of the book and of the dialects: it is a pure function of arrays, element-wise if it
+says so, with the symmetries of its equation. And what `rule` reads off a signature."""
 
 import inspect
 import math
@@ -25,7 +25,16 @@ ALL = RULES | {
     if dialect.rule.__module__ == f"lib.dialects.{framework}"  # optax takes its rules from the other two
 }
 
-every_rule = pytest.mark.parametrize("name", ALL)
+
+def rules(*each, but=()):
+    """The tests of rules that step each of these on its own: "entry", "array", "matrix"."""
+    return pytest.mark.parametrize("name", [name for name, f in ALL.items() if f.each in each and name not in but])
+
+
+every_rule = rules("entry", "array", "matrix")
+every_rule_of_any_shape = rules("entry", "array")
+every_elementwise_rule = rules("entry")
+every_array_rule = rules("array")
 few = settings(deadline=None, max_examples=25, derandomize=True)
 
 # Gradients whose squares neither overflow nor vanish, and numbers that are exact in float32: their squares are exact in
@@ -76,7 +85,7 @@ def start(g):
 # ---------- a pure function ----------
 
 
-@every_rule
+@every_rule_of_any_shape
 def test_nothing_that_a_rule_is_given_changes(name):
     f = ALL[name]
     given = [np.array([1.0, -2.0, 0.5]) + i for i in range(2 + f.takes_curvature + len(f.state))]
@@ -89,13 +98,13 @@ def test_nothing_that_a_rule_is_given_changes(name):
         assert not any(np.shares_memory(a, b) for b in given)
 
 
-@every_rule
+@every_rule_of_any_shape
 def test_the_same_arguments_give_the_same_bits(name):
     g = np.random.default_rng(0).normal(size=(5, 40))
     same(walk(ALL[name], start(g), g), walk(ALL[name], start(g), g))
 
 
-@every_rule
+@every_rule_of_any_shape
 def test_a_rule_gives_back_its_parameter_and_its_state(name):
     f = ALL[name]
     arrays = (np.ones(3) for _ in range(2 + f.takes_curvature + len(f.state)))
@@ -104,25 +113,29 @@ def test_a_rule_gives_back_its_parameter_and_its_state(name):
     assert len(new if f.state else (new,)) == 1 + len(f.state)
 
 
-@every_rule
+@every_rule_of_any_shape
 @pytest.mark.parametrize("shape", [(), (1,), (3,), (2, 3), (2, 1, 3), (0,), (0, 2)])
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_shape_and_dtype_are_kept(name, shape, dtype):
-    for a in walk(ALL[name], np.ones(shape, dtype), [np.full(shape, 0.5, dtype)] * 3, lr=0.5):
-        assert (a.shape, a.dtype) == (shape, dtype)
+    x = np.ones(shape, dtype)
+    states = starting_state(ALL[name], x, defaults(ALL[name])).values()
+    for a, begin in zip(walk(ALL[name], x, [0.5 * x] * 3, lr=0.5), [x, *states], strict=True):
+        assert (a.shape, a.dtype) == (begin.shape, dtype)
 
 
-@every_rule
+@every_rule_of_any_shape
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_torch_dtypes_are_kept(name, dtype):
-    for a in walk(ALL[name], torch.ones(2, 3, dtype=dtype), [torch.full((2, 3), 0.5, dtype=dtype)] * 3, lr=0.5):
-        assert (a.shape, a.dtype) == ((2, 3), dtype)
+    x = torch.ones(2, 3, dtype=dtype)
+    states = starting_state(ALL[name], x, defaults(ALL[name])).values()
+    for a, begin in zip(walk(ALL[name], x, [0.5 * x] * 3, lr=0.5), [x, *states], strict=True):
+        assert (a.shape, a.dtype) == (begin.shape, dtype)
 
 
 # ---------- element by element ----------
 
 
-@every_rule
+@every_elementwise_rule
 @few
 @given(data=st.data(), g=gradients())
 def test_a_rule_commutes_with_permutation(name, data, g):
@@ -131,7 +144,7 @@ def test_a_rule_commutes_with_permutation(name, data, g):
     same(walk(ALL[name], x[order], g[:, order]), [a[order] for a in walk(ALL[name], x, g)])
 
 
-@every_rule
+@every_elementwise_rule
 @few
 @given(data=st.data(), g=gradients())
 def test_a_rule_commutes_with_concatenation(name, data, g):
@@ -141,7 +154,7 @@ def test_a_rule_commutes_with_concatenation(name, data, g):
     same([np.concatenate(pair) for pair in zip(left, right, strict=True)], walk(ALL[name], x, g))
 
 
-@every_rule
+@every_elementwise_rule
 @few
 @given(g=gradients(dims=2))
 def test_a_rule_does_not_see_the_layout(name, g):
@@ -155,7 +168,7 @@ def test_a_rule_does_not_see_the_layout(name, g):
 # ---------- symmetries of the equations ----------
 
 
-@every_rule
+@every_rule_of_any_shape
 @few
 @given(g=gradients())
 def test_a_rule_knows_no_left_or_right(name, g):
@@ -166,7 +179,7 @@ def test_a_rule_knows_no_left_or_right(name, g):
     same(map(np.abs, back[1:]), map(np.abs, there[1:]))
 
 
-@every_rule
+@rules("entry", "array", but=("lars", "optax lars"))  # whose velocity grows with the norm
 @few
 @given(g=gradients(), shift=sizes)
 def test_the_state_does_not_depend_on_where_x_is(name, g, shift):
@@ -175,21 +188,21 @@ def test_the_state_does_not_depend_on_where_x_is(name, g, shift):
     same(*([a for a, place in zip(state, places, strict=True) if not place] for state in (there, here)))
 
 
-@every_rule
+@every_rule_of_any_shape
 def test_the_first_step_goes_down(name):
     g = np.array([[1e-3, -1.0, 1e3]])
-    (x, *_) = walk(ALL[name], np.zeros(3), g)
-    np.testing.assert_array_equal(np.sign(x), -np.sign(g[0]))
+    x = np.full(3, 1.0 * (ALL[name].each == "array"))  # LARS does not step zeros
+    np.testing.assert_array_equal(np.sign(walk(ALL[name], x, g)[0] - x), -np.sign(g[0]))
 
 
-@every_rule
+@every_rule_of_any_shape
 @few
 @given(g=gradients())
 def test_a_rate_of_zero_goes_nowhere(name, g):
     at_rest(name, walk(ALL[name], start(g), g, lr=0.0)[0], start(g))
 
 
-@every_rule
+@every_rule_of_any_shape
 def test_without_a_gradient_nothing_moves(name):
     x = np.array([1.0, -2.0])
     no_decay = {"weight_decay": 0.0} if "weight_decay" in ALL[name].defaults else {}
@@ -243,7 +256,7 @@ def test_a_step_is_as_long_as_the_rate_says(name, g, scale):
 # ---------- one rule, any array ----------
 
 
-@every_rule
+@every_rule_of_any_shape
 @few
 @given(g=gradients())
 def test_torch_gives_what_numpy_gives(name, g):
@@ -253,7 +266,7 @@ def test_torch_gives_what_numpy_gives(name, g):
         np.testing.assert_allclose(b.numpy(), a, rtol=4e-15, atol=4e-15)
 
 
-@every_rule
+@every_rule_of_any_shape
 def test_jax_gives_what_numpy_gives(name):
     g = np.random.default_rng(0).normal(size=(3, 50)) * 10.0 ** np.linspace(-6, 6, 50)
     ours = walk(ALL[name], start(g), g)
@@ -264,7 +277,7 @@ def test_jax_gives_what_numpy_gives(name):
             np.testing.assert_allclose(b, a, rtol=4e-15, atol=4e-15)
 
 
-@pytest.mark.parametrize("name", sorted(ALL.keys() - {"adadelta"}))  # which squares a step, and that is not short
+@rules("entry", but=("adadelta",))  # which squares a step, and that is not short
 @few
 @given(g=gradients(short))
 def test_plain_floats_give_what_numpy_gives_to_the_bit(name, g):
@@ -276,13 +289,109 @@ def test_plain_floats_give_what_numpy_gives_to_the_bit(name, g):
         assert floats == [a[i] for a in arrays]
 
 
-@every_rule
+@every_elementwise_rule
 @few
 @given(g=gradients())
 def test_any_floats_give_what_numpy_gives(name, g):
     arrays = walk(ALL[name], start(g), g)
     for i, x in enumerate(start(g).tolist()):
         np.testing.assert_allclose(walk(ALL[name], x, g[:, i].tolist()), [a[i] for a in arrays], rtol=4e-15, atol=4e-15)
+
+
+# ---------- rules that see a whole array ----------
+
+norms = pytest.mark.parametrize("name", ["lars", "lamb", "keras lamb", "optax lars"])
+factored = pytest.mark.parametrize("name", ["adafactor", "torch adafactor", "optax adafactor"])
+
+
+def nearly(ours, theirs):
+    """But for the order in which 25 squares at most are added, three times: 3 * 25 roundings of half an ulp."""
+    for a, b in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(a, b, rtol=75 * 2**-53, atol=75 * 2**-53)
+
+
+def scale_free(name):
+    """What makes the steps of an array rule grow with the norm of x, and not with anything else."""
+    zeros = named_for(ALL[name], dict.fromkeys(("weight_decay", "eps", "eps1", "eps2"), 0.0))
+    return {key: zero for key, zero in zeros.items() if key in ALL[name].defaults}
+
+
+@every_array_rule
+def test_a_rule_for_arrays_sees_the_other_entries(name):
+    x, g = np.array([1.0, 2.0, -1.0]), np.array([[1.0, 2.0, -4.0]])
+    apart = [walk(ALL[name], x[i : i + 1], g[:, i : i + 1], lr=0.5)[0] for i in range(3)]
+    assert np.abs(walk(ALL[name], x, g, lr=0.5)[0] - np.concatenate(apart)).max() > 1e-4
+
+
+@every_array_rule
+@few
+@given(data=st.data(), g=gradients())
+def test_the_entries_of_a_vector_may_change_places(name, data, g):
+    order, x = data.draw(st.permutations(range(g.shape[1]))), start(g)
+    moved = [a[order] if a.shape == x.shape else a for a in walk(ALL[name], x, g)]
+    nearly(walk(ALL[name], x[order], g[:, order]), moved)
+
+
+@norms
+@few
+@given(data=st.data(), g=gradients(dims=2))
+def test_a_norm_does_not_see_the_layout(name, data, g):
+    order, x = data.draw(st.permutations(range(g[0].size))), start(g)
+    moved = [a.ravel()[order] for a in walk(ALL[name], x, g)]
+    nearly(walk(ALL[name], x.ravel()[order], g.reshape(3, -1)[:, order]), moved)
+
+
+@factored
+@few
+@given(data=st.data(), g=gradients(dims=2))
+def test_rows_and_columns_may_change_places(name, data, g):
+    x = start(g)
+    rows, columns = (data.draw(st.permutations(range(side))) for side in x.shape)
+    here, there = walk(ALL[name], x, g), walk(ALL[name], x[rows][:, columns], g[:, rows][:, :, columns])
+    means = [a[rows] if a.shape == (len(rows), 1) else a for a in here[1:]]  # whichever of the two is the rows'
+    means = [a[:, columns] if a.shape == (1, len(columns)) else a for a in means]
+    nearly(there, [here[0][rows][:, columns], *means])
+
+
+@factored
+@few
+@given(g=gradients(dims=2))
+def test_rows_may_be_columns(name, g):
+    x, R, C = walk(ALL[name], start(g), g)
+    turned = walk(ALL[name], start(g).T, g.transpose(0, 2, 1))
+    nearly([turned[0].T], [x])
+    assert sorted(a.size for a in turned[1:]) == sorted((R.size, C.size))
+    longest_first = name.startswith("optax") and x.shape[0] != x.shape[1]  # it does not care which are called rows
+    nearly([a.T for a in turned[1:]], [R, C] if longest_first else [C, R])
+
+
+@every_array_rule
+@few
+@given(g=gradients(), scale=powers_of_two)
+def test_a_step_grows_with_the_array(name, g, scale):
+    """Without decay, and where eps2 is no bound; bit for bit, since a power of two rounds nothing."""
+    x = start(g)
+    larger = walk(ALL[name], scale * x, g, **scale_free(name))[0]
+    np.testing.assert_array_equal(larger, scale * walk(ALL[name], x, g, **scale_free(name))[0])
+
+
+@every_array_rule
+@few
+@given(g=gradients(), scale=powers_of_two)
+def test_a_step_does_not_grow_with_the_gradients(name, g, scale):
+    """Without decay and eps."""
+    x = start(g)
+    expected = walk(ALL[name], x, g, **scale_free(name))[0]
+    np.testing.assert_array_equal(walk(ALL[name], x, scale * g, **scale_free(name))[0], expected)
+
+
+@every_array_rule
+@few
+@given(g=gradients(dims=2))
+def test_an_array_moves_by_no_more_than_its_norm_times_the_rate(name, g):
+    x, full_trust = start(g), {"trust_coefficient": 1.0} if "lars" in name else {}
+    step = walk(ALL[name], x, g[:1], lr=0.25, **scale_free(name), **full_trust)[0] - x
+    assert np.linalg.norm(step) <= 0.25 * np.linalg.norm(x) * (1 + 1e-14)
 
 
 # ---------- rules that step matrices ----------
@@ -326,6 +435,7 @@ def test_matrices_keep_shape_and_dtype(name, shape, dtype):
     x, g = (a.astype(dtype) for a in matrices(shape))
     first, *states = walk(ALL[name], x, g)
     assert (first.shape, first.dtype) == (shape, dtype)
+    assert np.isfinite(first).all()
     for a, begin in zip(states, starting_state(ALL[name], x, defaults(ALL[name])).values(), strict=True):
         assert (a.shape, a.dtype) == (begin.shape, dtype)
 
