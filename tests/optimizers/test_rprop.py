@@ -101,6 +101,13 @@ def test_the_rate_is_the_first_size_and_nothing_else():
     assert (ours.replay(rprop, recording, lr=schedule) == ours.replay(rprop, recording, lr=0.1)).all()
 
 
+@pytest.mark.parametrize("rule", [rprop, torch_dialect.rprop], ids=["paper", "torch"])
+def test_only_the_sign_of_a_gradient_counts(rule):
+    start, gradients = record(50).start, record(50).gradients
+    signs = ours.Recording(start, [[np.sign(g) for g in arrays] for arrays in gradients])
+    assert (ours.replay(rule, record(50)) == ours.replay(rule, signs)).all()
+
+
 def test_sizes_stay_within_their_bounds():
     size, last, step = 0.1, 0.0, 0.0
     for _ in range(100):
