@@ -11,6 +11,7 @@ import numpy as np
 from lib.arrays import sqrt
 from lib.exercises import Exercises, Wrong, mistaken, near
 from lib.optimizers import adam
+from lib.optimizers.rule import named_for
 
 check = Exercises()
 
@@ -101,10 +102,12 @@ def steps_of(rule, gradients, **hyperparameters):
         hyperparameters: those that differ from Adam's defaults.
     """
     gradients, steps = np.asarray(gradients, dtype=float), []
+    given = DEFAULTS | hyperparameters
+    given = named_for(rule, given) if hasattr(rule, "defaults") else given  # a dialect's rule has names of its own
     m = v = np.zeros_like(gradients[0])
     for t, g in enumerate(gradients, start=1):
         # The parameter starts each step at zero: next to a large one, a small step would lose its digits.
-        moved, m, v = rule(np.zeros_like(g), g, m, v, t, **DEFAULTS | hyperparameters)
+        moved, m, v = rule(np.zeros_like(g), g, m, v, t, **given)
         steps.append(-moved)
     return np.array(steps)
 

@@ -18,7 +18,14 @@ from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
 from lib.referees import recording as ours
 from lib.referees.recording import (
-    SHAPES, Deviation, Recording, compare, compare_states, record, replay, shapes_for,
+    SHAPES,
+    Deviation,
+    Recording,
+    compare,
+    compare_states,
+    record,
+    replay,
+    shapes_for,
 )  # fmt: skip
 
 __all__ = ["DIALECTS", "RECORDINGS", "SHAPES", "Deviation", "Judgment", "Recording", "compare", "hyperparameters_for",
@@ -110,7 +117,7 @@ record_once = functools.cache(record)
 
 
 def task(name: str, recording: str, steps: int = 1000) -> tuple[Recording, dict]:
-    """One of `RECORDINGS`, and hyperparameters of the rule ``name`` for it; the rate of "patterns" changes each step."""
+    """One of `RECORDINGS`, and the rule's hyperparameters for it; those of "patterns" have a rate that changes."""
     given = RECORDINGS[recording]
     largest = max(given["scale"]) if isinstance(given["scale"], tuple) else given["scale"]
     hyperparameters = hyperparameters_for(name, largest)
@@ -136,30 +143,29 @@ def judgments(
         dict of ``framework``, ``our rule`` (its place in ``lib``), ``judgment``, and its ``cause``.
     """
     made = {"array": array} if array else {}
+
+    def compared(framework, which, cause, rule, given, theirs):
+        judgment = _judge(rule, recording, given, theirs, made)
+        return {"framework": framework, "our rule": which, "judgment": judgment, "cause": cause}
+
     for framework in frameworks:
         if name not in DIALECTS[framework]:
             continue
-        dialect, which, by = DIALECTS[framework][name], f"optimizers.{name}", referee(framework)
+        rule, which, by = DIALECTS[framework][name].rule, f"optimizers.{name}", referee(framework)
         theirs = list(by.run(name, recording, **made, **hyperparameters))
-
-        def compared(rule, given, cause, theirs=theirs, framework=framework):
-            judgment = _judge(rule, recording, given, theirs, made)
-            return {"framework": framework, "our rule": which, "judgment": judgment, "cause": cause}
-
-        if dialect.rule is not RULES[name]:
-            yield compared(RULES[name], hyperparameters, dialect.rule.__doc__.splitlines()[0])
+        if rule is not RULES[name]:
+            differs = rule.__doc__.splitlines()[0]
+            yield compared(framework, which, differs, RULES[name], hyperparameters, theirs)
             which = f"dialects.{framework}.{name}"
-        rule, given, cause = dialect.rule, hyperparameters, "Rounding."
+        given, cause = hyperparameters, "Rounding."
         if framework == "torch" and name in by.ROUNDS:
             rounded = list(by.run(name, recording, as_it_is=True, **made, **hyperparameters))
-            yield compared(rule, hyperparameters, by.ROUNDS[name], rounded)
+            yield compared(framework, which, by.ROUNDS[name], rule, given, rounded)
             cause = "Rounding, with PyTorch in float64."
-        if framework == "keras":
-            rule, given = by.rule_as_cast(name), by.accounted(name, hyperparameters)
-        if given != hyperparameters:
-            yield compared(dialect.rule, hyperparameters, "Keras casts to float32.")
-            cause = "Rounding, casts accounted for."
-        yield compared(rule, given, cause)
+        if framework == "keras" and (by.accounted(name, given) != given or by.rule_as_cast(name) is not rule):
+            yield compared(framework, which, "Keras casts to float32.", rule, given, theirs)
+            rule, given, cause = by.rule_as_cast(name), by.accounted(name, given), "Rounding, casts accounted for."
+        yield compared(framework, which, cause, rule, given, theirs)
 
 
 def proof(name: str, steps: int = 200) -> pd.DataFrame:
@@ -181,7 +187,8 @@ def proof(name: str, steps: int = 200) -> pd.DataFrame:
     rows = []
     for it in judgments(name, *task(name, "every_size", steps)):
         absolute, ulps = it["judgment"].absolute, it["judgment"].ulps
+        ulps = f"{ulps:.0f} ulp" if ulps < 1000 else f"{ulps:.0e} ulp"
         rows.append({"framework": TITLES[it["framework"]], "our rule": it["our rule"], "deviation": f"{absolute:.1e}",
-                     "in ulps": f"{ulps:.0f} ulp" if ulps < 1000 else f"{ulps:.0e} ulp", "cause": it["cause"]})  # fmt: skip
+                     "in ulps": ulps, "cause": it["cause"]})  # fmt: skip
     columns = ["framework", "our rule", "deviation", "in ulps", "cause"]
     return pd.DataFrame(rows, columns=columns).set_index(columns[:2])

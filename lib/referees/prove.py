@@ -63,7 +63,7 @@ def main(arguments=None) -> None:
         record = {
             "command": f"python -m lib.referees.prove --device {given.device}",
             "date": date.today().isoformat(),
-            "unit": "largest difference of parameters in 1,000 steps, float64; states as a share of their largest value",
+            "unit": "largest difference in 1,000 steps, float64; of states as a share of their largest value",
             "machine": machine(given.device),
             "versions": versions("numpy", "torch", "tensorflow", "keras", "jax", "optax"),
             "without": sorted(without),  # rules that no framework has

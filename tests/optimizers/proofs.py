@@ -13,8 +13,6 @@ Where eps, or Keras' start of G, outweighs the gradients (Adadelta, and Adagrad 
 is gradient descent: there only the other sizes tell rules apart.
 """
 
-import math
-
 import pytest
 
 from lib.dialects import DIALECTS, translate
