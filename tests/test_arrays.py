@@ -9,13 +9,23 @@ import torch
 
 from lib.arrays import (
     all_finite,
+    column_means,
     columns_by_columns,
     eigenvectors,
     inverse_root,
+    like,
+    maximum,
+    minimum,
     namespace,
+    norm,
     orthonormal,
+    ratio,
+    rms,
+    row_means,
     rows_by_rows,
+    sign,
     sqrt,
+    where,
 )
 
 
@@ -164,3 +174,94 @@ def test_matrices_of_16_bits_are_decomposed_in_float32_and_stay_of_16_bits(dtype
     if dtype == torch.float16:
         assert eigenvectors(a.numpy()).dtype == orthonormal(a.numpy()).dtype == np.float16
         assert inverse_root(a.numpy(), 4, 0.0).dtype == np.float16
+
+
+# ---------- norms, ratios and means ----------
+
+
+@every_library
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_norm_and_root_mean_square_are_over_all_entries(array, dtype):
+    a = array(np.array([[2.0, -4.0], [4.0, 8.0]], dtype))
+    for b, value in (norm(a), 10.0), (rms(a), 5.0), (norm(a[0, 1]), 4.0), (rms(a[0, 1]), 4.0):
+        assert (b.shape, b.dtype, float(b)) == ((), a.dtype, value)
+
+
+@every_library
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+@pytest.mark.parametrize("otherwise", [0.0, 1.0])
+def test_a_ratio_of_which_a_part_is_zero_is_something_else(array, dtype, otherwise):
+    a, b = array(np.array([3.0, 3.0, 0.0, 0.0, -0.0], dtype)), array(np.array([4.0, 0.0, 4.0, 0.0, 0.0], dtype))
+    with warnings.catch_warnings(action="error"):
+        whole, parts = ratio(a, b, otherwise), [ratio(a[i], b[i], otherwise) for i in range(5)]
+    assert type(whole) is type(a)
+    assert whole.dtype == a.dtype == parts[0].dtype
+    assert whole.tolist() == [float(part) for part in parts] == [0.75, *4 * [otherwise]]
+
+
+def test_a_ratio_of_numbers_whose_product_is_zero_is_a_ratio_still():
+    assert ratio(np.float64(1e-200), np.float64(4e-200), otherwise=1.0) == 0.25
+    assert ratio(1e-200, 4e-200, otherwise=1.0) == 0.25
+    assert ratio(0.0, 0.0, otherwise=0.5) == 0.5
+
+
+def test_a_ratio_is_traced_without_a_branch():
+    jax = pytest.importorskip("jax")
+    compiled = jax.jit(lambda a, b: ratio(a, b, otherwise=1.0))
+    assert [float(compiled(3.0, b)) for b in (0.0, 4.0)] == [1.0, 0.75]
+
+
+@every_library
+def test_means_of_rows_and_columns_keep_their_place(array):
+    a = array(np.arange(24, dtype="float32").reshape(2, 3, 4))
+    rows, columns = row_means(a), column_means(a)
+    assert rows.tolist() == np.arange(24).reshape(2, 3, 4).mean(axis=2)[:, :, None].tolist()
+    assert columns.tolist() == np.arange(24).reshape(2, 3, 4).mean(axis=1)[:, None, :].tolist()
+    assert rows.dtype == columns.dtype == a.dtype
+    assert float(column_means(rows)[1, 0, 0]) == float(row_means(columns)[1, 0, 0]) == 17.5
+
+
+@every_library
+def test_a_vector_is_one_column(array):
+    a = array(np.array([1.0, 2.0, 6.0], "float32"))
+    assert row_means(a).tolist() == a.tolist()
+    assert (column_means(a).shape, float(column_means(a))) == ((), 3.0)
+    assert (float(row_means(a[2])), float(column_means(a[2]))) == (6.0, 6.0)
+
+
+# ---------- element by element ----------
+
+
+@every_library
+def test_functions_of_two_mix_arrays_and_numbers(array):
+    a = array([-1.5, 0.0, 2.0])
+    assert sign(a).tolist() == [-1.0, 0.0, 1.0]
+    assert maximum(a, 0.5).tolist() == maximum(0.5, a).tolist() == [0.5, 0.5, 2.0]
+    assert minimum(a, 0.5).tolist() == minimum(0.5, a).tolist() == [-1.5, 0.0, 0.5]
+    assert where(a > 0, a, -1.0).tolist() == [-1.0, -1.0, 2.0]
+    assert {f.dtype for f in (sign(a), maximum(a, 0.5), minimum(0.5, a), where(a > 0, a, -1.0))} == {a.dtype}
+
+
+@every_library
+@pytest.mark.parametrize("holds", [True, False])
+def test_the_condition_may_be_a_bool(array, holds):
+    """Of the step, say; the array is a new one all the same, so that a state is not the gradient itself."""
+    a, b = array([1.0, 2.0]), array([3.0, 4.0])
+    chosen = where(holds, a, b)
+    assert chosen.tolist() == (a if holds else b).tolist()
+    assert type(chosen) is type(a)
+    assert not any(np.shares_memory(np.asarray(chosen), np.asarray(given)) for given in (a, b))
+
+
+def test_functions_of_floats_give_floats():
+    results = sign(-2.0), sign(0.0), maximum(1.0, 2.0), minimum(1.0, 2.0), where(True, 1.0, 2.0), where(False, 1.0, 2.0)
+    assert results == (-1.0, 0.0, 2.0, 1.0, 1.0, 2.0)
+    assert {type(result) for result in results} == {float}
+
+
+@every_library
+def test_an_array_like_another_has_its_dtype(array):
+    like_it = like(array(np.ones(2, np.float32)), np.array([0.5, 0.25]))
+    assert like_it.tolist() == [0.5, 0.25]
+    assert like_it.dtype == array(np.ones(2, np.float32)).dtype
+    assert type(like_it) is type(array(np.ones(2, np.float32)))

@@ -5,6 +5,7 @@ import pytest
 
 from lib.optimizers import gradient_descent
 from lib.referees import Deviation, compare, record, replay
+from lib.referees.recording import Moment, compare_states
 
 
 def test_record_is_deterministic_and_spans_the_scales():
@@ -50,3 +51,25 @@ def test_compare_measures_in_both_units():
 def test_compare_refuses_what_proves_nothing(ours, theirs, message):
     with pytest.raises(ValueError, match=message):
         compare(ours, theirs)
+
+
+def _moments(*states):
+    return [Moment(np.zeros(2), {"v": np.array(state)}, t) for t, state in enumerate(states, start=1)]
+
+
+def test_states_are_compared_as_a_share_of_their_largest_value():
+    apart = compare_states(_moments([1.0, 0.0], [3.0, 0.5]), _moments([1.0, 0.0], [4.0, 0.5]))
+    assert apart == {"v": 0.25}
+
+
+def test_a_coordinate_whose_state_is_zero_is_compared_as_it_is():
+    """Such as the average change of a gradient that is constant."""
+    assert compare_states(_moments([1.0, 0.0], [2.0, 0.0]), _moments([1.0, 0.0], [2.0, 0.0])) == {"v": 0.0}
+    assert compare_states(_moments([1.0, 0.0], [2.0, 0.5]), _moments([1.0, 0.0], [2.0, 0.0])) == {"v": 0.5}
+
+
+def test_states_that_prove_nothing_are_refused():
+    with pytest.raises(ValueError, match="the state v stays zero"):
+        compare_states(_moments([0.0, 0.0]), _moments([0.0, 0.0]))
+    with pytest.raises(ValueError, match="ours has taken 2 steps, theirs 1"):
+        compare_states(_moments([1.0, 0.0], [1.0, 0.0])[1:], _moments([1.0, 0.0]))
