@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from lib.landscapes import Landscape
+from lib.optimizers.rule import start
 
 
 def tensorflow1_data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -152,10 +153,10 @@ def sweep(
 ) -> np.ndarray:
     """Train a line on every data set at every rate at once, from w = b = 0.
 
-    A rule is elementwise, so one call steps an array of (data sets, rates) runs, each with a rate of its own.
+    An elementwise rule steps an array of (data sets, rates) runs at one call, each with a rate of its own.
 
     Args:
-        rule: an update rule of ``lib.optimizers``.
+        rule: an update rule of ``lib.optimizers`` that steps each entry on its own, and needs no curvature.
         rates: learning rates.
         data: data sets (x, y) with one feature.
         steps: steps to take, at least 1.
@@ -165,8 +166,12 @@ def sweep(
         The losses, array (steps + 1, data sets, rates); a run that diverged ends in inf or nan.
 
     Raises:
-        ValueError: nothing to run, a data set with several features, or as `mean_squared_error`.
+        ValueError: a rule that is not elementwise or takes curvature, nothing to run, a data set with several features,
+            or as `mean_squared_error`.
     """
+    if rule.each != "entry" or rule.takes_curvature:
+        why = "takes curvature" if rule.takes_curvature else f"steps a whole {rule.each}, here of runs that are apart"
+        raise ValueError(f"sweep cannot run {rule.__name__}, which {why}; train with one Optimizer a rate instead.")
     pairs, rates = [_checked(x, y) for x, y in data], np.asarray(rates, dtype=float)
     if not pairs or rates.ndim != 1 or not len(rates) or steps < 1:
         raise ValueError("sweep needs at least one data set, a list of at least one rate, and at least one step.")
@@ -177,7 +182,8 @@ def sweep(
     h = np.stack([hessian(x) for x, _ in pairs]).round(12)[..., None]  # (data sets, 2, 2, 1)
     best = np.stack([np.append(*least_squares(x, y).values()) for x, y in pairs]).round(12)[..., None]
     params = {name: np.zeros((len(pairs), len(rates))) for name in ("w", "b")}
-    state = {name: [np.full_like(p, s) for s in rule.state.values()] for name, p in params.items()}
+    hyperparameters = rule.defaults | fixed | {"lr": rates}
+    state = {name: list(start(rule, p, hyperparameters).values()) for name, p in params.items()}
     losses = np.empty((steps + 1, len(pairs), len(rates)))
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too large is part of the picture
         for t in range(steps + 1):
@@ -187,7 +193,7 @@ def sweep(
             losses[t] = lowest + (grads["w"] * w + grads["b"] * b) / 2
             time = (t + 1,) if rule.counts_steps else ()
             for name, g in grads.items():
-                new = rule(params[name], g, *state[name], *time, lr=rates, **fixed)
+                new = rule(params[name], g, *state[name], *time, **hyperparameters)
                 params[name], *state[name] = new if rule.state else (new,)
     return losses
 

@@ -221,7 +221,7 @@ def test_landscape_takes_grids():
 # Sweeps
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", [name for name, f in RULES.items() if f.each == "entry" and not f.takes_curvature])
 def test_sweep_is_many_trainings(name):
     rates, data = [0.003, 0.2], [pytorch_data(0), pytorch_data(1), keras_data()]
     losses = sweep(RULES[name], rates, data, steps=40)
@@ -237,6 +237,12 @@ def test_sweep_passes_hyperparameters_on():
     data = [pytorch_data()]
     still = sweep(RULES["momentum"], [0.1], data, steps=20, momentum=0.0)
     np.testing.assert_allclose(still, sweep(gradient_descent, [0.1], data, steps=20), rtol=0, atol=1e-12)
+
+
+@pytest.mark.parametrize(("name", "why"), [("lamb", "steps a whole array"), ("sophia", "takes curvature")])
+def test_sweep_names_a_rule_that_it_cannot_run(name, why):
+    with pytest.raises(ValueError, match=f"sweep cannot run {name}, which {why}.*train with one Optimizer"):
+        sweep(RULES[name], [0.1], [pytorch_data()], steps=5)
 
 
 def test_sweep_takes_data_sets_of_different_sizes():

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import FRACTION, RANGES
+from lib.checks import FRACTION, POSITIVE, RANGES
 from lib.dialects import keras
 from lib.optimizers import (
     RULES,
@@ -428,6 +428,7 @@ BAD_HYPERPARAMETERS = [
     for f in RULES.values()
     for name in f.defaults
     for value, error in (BAD_FRACTION if RANGES[name] is FRACTION else BAD)
+    if not (RANGES[name] is POSITIVE and value == math.inf)
 ]
 
 
