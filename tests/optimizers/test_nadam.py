@@ -19,7 +19,7 @@ test_translates = translates("nadam")
 
 
 def _wrong(forget=lambda beta1, mu: beta1, psi=0.004, product=lambda P, mu: P * mu, ahead=1, v_factor=1.0):
-    def nadam(x, g, m, v, mu_product, t, *, lr, beta1, beta2, eps):
+    def nadam(x, g, m, v, mu_product, t, *, lr, beta1, beta2, eps, momentum_decay=None):
         mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (psi * s)) for s in (t, t + ahead))
         b, P = forget(beta1, mu), product(mu_product, mu)
         m, v = b * m + (1 - b) * g, beta2 * v + (1 - beta2) * g**2
@@ -35,7 +35,7 @@ test_disagrees = disagrees(
     m_forgets_at_the_rate_mu=_wrong(forget=lambda beta1, mu: mu),
     keras_schedule=_wrong(psi=1.0),
     momentum_from_the_start=_wrong(psi=1e6),
-    no_product=_wrong(product=lambda P, mu: mu),
+    no_product=_wrong(product=lambda P, mu: 0 * P + mu),
     no_look_ahead=_wrong(ahead=0),
     the_factor_printed_in_algorithm_2=_wrong(v_factor=0.999),
 )

@@ -43,7 +43,7 @@ test_disagrees = disagrees(
 )
 
 
-def _paper(*arguments, learning_rate, b1, b2, eps):
+def _paper(*arguments, learning_rate, b1, b2, eps, threshold):
     return radam(*arguments, lr=learning_rate, beta1=b1, beta2=b2, eps=eps)
 
 

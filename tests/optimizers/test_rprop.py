@@ -32,8 +32,8 @@ def test_optax_stands_still_where_the_gradient_flips_at_each_step():
     mine = np.stack([moment.params for moment in ours.run(optax.rprop, recording, **hyperparameters)])
     assert (mine == theirs).all()
     flipping = np.arange(mine.shape[1]) % 4 == 2
-    assert (mine[:, flipping] == ours.flat(recording.start)[flipping]).all()
-    assert (mine[0, ~flipping] != mine[-1, ~flipping]).all()
+    moved = (mine != ours.flat(recording.start)).any(axis=0)
+    assert (moved == ~flipping).all()
 
 
 def _wrong(late=False, zeroed=True, product=np.multiply, bounded=True, swapped=False, flipped=lambda size, g: 0 * g):
