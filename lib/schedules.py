@@ -157,7 +157,7 @@ def multi_step(t, *, lr, milestones, gamma=0.1):
     torch ``MultiStepLR``, Keras ``PiecewiseConstantDecay``, optax
     ``piecewise_constant_schedule``.
     """
-    return lr * gamma ** sum(t >= milestone for milestone in milestones)
+    return lr * gamma ** sum((t >= milestone for milestone in milestones), 0 * t)
 
 
 @schedule
@@ -186,19 +186,19 @@ def linear(t, *, lr, steps, end=0.0):
     torch ``LinearLR``, Keras ``PolynomialDecay(power=1)``, optax
     ``linear_schedule``.
     """
-    x = minimum(t, steps) / steps
-    return (1 - x) * lr + x * end
+    left = maximum(steps - t, 0) / steps
+    return left * lr + (1 - left) * end
 
 
 @schedule
 def polynomial(t, *, lr, steps, power, end=0.0):
-    """From ``lr`` to ``end`` along a power of the steps left, then ``end``.
+    """From ``lr`` to ``end`` along a power of the share of steps left, then ``end``.
 
     torch ``PolynomialLR``, Keras ``PolynomialDecay``, optax
     ``polynomial_schedule``.
     """
-    x = minimum(t, steps) / steps
-    return end + (lr - end) * (1 - x) ** power
+    left = maximum(steps - t, 0) / steps
+    return end + (lr - end) * left**power
 
 
 @schedule
@@ -292,9 +292,10 @@ def exp_range(t, *, lr, start, steps_up, gamma, steps_down=None):
 def warm_up(t, *, then, steps, start=0.0, shape=linear, runs_on=False):
     """From ``start`` to the first rate of ``then`` in ``steps``; then ``then``.
 
-    ``then`` counts from 0 when the warm-up is over (torch ``SequentialLR``, optax
-    ``join_schedules``). If it ``runs_on``, it counts from the first step, and
-    the warm-up holds it down (torch ``ChainedScheduler``).
+    ``then`` counts from 0 when the warm-up is over: torch ``SequentialLR``, optax
+    ``join_schedules``; with a cosine, Keras ``CosineDecay``. If it ``runs_on``, it
+    counts from the first step, and the warm-up holds it down: torch
+    ``ChainedScheduler``.
     """
     if runs_on:
         return then(t) * shape(t, lr=start / then(0), end=1.0, steps=steps)
@@ -332,7 +333,8 @@ def warmup_stable_decay(t, *, lr, steps, warmup_steps, decay_steps, end=0.0, sha
     """Up to ``lr`` in a line, ``lr`` for long, down to ``end`` in the last steps.
 
     Source: Hu et al. 2024, arXiv 2404.06395, equation 1, whose W, T and S are
-    warmup_steps, steps - decay_steps and steps.
+    warmup_steps, steps - decay_steps and steps. torch ``SequentialLR``, optax
+    ``join_schedules``.
     """
     up = partial(linear, lr=0.0, end=lr, steps=warmup_steps)
     down = partial(shape, lr=lr, end=end, steps=decay_steps)
