@@ -5,10 +5,10 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lib.dialects import keras, optax, torch
+from lib.dialects import Dialect, keras, optax, torch, translate
 from lib.optimizers import Optimizer, adam, amsgrad
 from lib.optimizers.rule import named_for
-from lib.referees import judge, record, replay
+from lib.referees import compare, judge, record, replay
 from tests.optimizers.proofs import BOUND, RECORDINGS, agrees, disagrees, task, translates
 
 test_agrees = agrees("amsgrad")
@@ -125,15 +125,16 @@ def test_it_finds_the_end_that_adam_runs_away_from():
     assert ends[amsgrad] < -0.98
 
 
-def test_the_rate_and_eps_that_map_pytorch_to_the_paper():
-    """Its rate times sqrt(c2) / c1 and its eps times sqrt(c2), at each step: eps as large as the gradients."""
-    recording = record(200, 1e-3)
-    c1, c2 = (lambda step: 1 - 0.9 ** (step + 1)), (lambda step: 1 - 0.999 ** (step + 1))
-    theirs = replay(torch.amsgrad, recording, lr=0.01, eps=1e-3)
-    ours = replay(
-        amsgrad,
-        recording,
-        lr=lambda step: 0.01 * np.sqrt(c2(step)) / c1(step),
-        eps=lambda step: 1e-3 * np.sqrt(c2(step)),
+@pytest.mark.parametrize("dialect", [torch.DIALECTS["amsgrad"], keras.DIALECTS["amsgrad"]], ids=["torch", "keras"])
+@pytest.mark.parametrize("to_paper", [True, False], ids=["to the paper", "from the paper"])
+def test_the_mappings_to_the_paper_itself(dialect, to_paper):
+    """With an eps as large as the gradients. Between two frameworks, a fault on the way to the paper could cancel."""
+    paper = Dialect(optimizer="the paper's", rule=amsgrad, names={})
+    source, target = (dialect, paper) if to_paper else (paper, dialect)
+    given = {"lr": lambda step: 0.01 * 0.99**step, "beta1": 0.9, "beta2": 0.999, "eps": 1e-3}
+    translated = translate(source, target, given)
+    ours, theirs = (
+        replay(side.rule, record(200, 1e-3), **named_for(side.rule, hyperparameters))
+        for side, hyperparameters in ((source, given), (target, translated))
     )
-    assert np.abs(ours - theirs).max() <= BOUND
+    assert compare(ours, theirs).absolute <= BOUND
