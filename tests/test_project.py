@@ -2,7 +2,6 @@
 its imports run."""
 
 import ast
-import inspect
 import itertools
 import json
 import re
