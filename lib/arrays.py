@@ -64,7 +64,7 @@ def norm(a):
 
 def rms(a):
     """The root of the mean square of all entries of ``a``: an array without dimensions, in the dtype of ``a``."""
-    return sqrt((a * a).mean())
+    return sqrt(_mean(a * a))
 
 
 def rows_by_rows(a):
@@ -114,12 +114,17 @@ def ratio(a, b, otherwise):
 
 def row_means(a):
     """The mean of each row, along the last axis, which stays; a vector, or a number, is its own rows."""
-    return a.mean(axis=-1, keepdims=True) if a.ndim > 1 else a
+    return _mean(a, axis=-1, keepdims=True) if a.ndim > 1 else a
 
 
 def column_means(a):
     """The mean of each column, along the axis before the last, which stays; a vector is one column."""
-    return a.mean(axis=-2, keepdims=True) if a.ndim > 1 else a.mean()
+    return _mean(a, axis=-2, keepdims=True) if a.ndim > 1 else _mean(a)
+
+
+def _mean(a, **along):
+    """The mean; 0 of no entries."""
+    return a.sum(**along) if 0 in a.shape else a.mean(**along)
 
 
 def all_finite(a) -> bool:

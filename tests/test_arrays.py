@@ -222,6 +222,16 @@ def test_means_of_rows_and_columns_keep_their_place(array):
 
 
 @every_library
+@pytest.mark.parametrize("shape", [(0,), (0, 2), (3, 0)])
+def test_the_mean_of_no_entries_is_zero(array, shape):
+    a = array(np.ones(shape, "float32"))
+    with warnings.catch_warnings(action="error"):
+        for mean in rms(a), row_means(a), column_means(a):
+            assert mean.dtype == a.dtype
+            assert not np.asarray(mean).any()
+
+
+@every_library
 def test_a_vector_is_one_column(array):
     a = array(np.array([1.0, 2.0, 6.0], "float32"))
     assert row_means(a).tolist() == a.tolist()
