@@ -47,7 +47,8 @@ def test_only_the_order_is_another(name):
     recording, hyperparameters = record(1000), hyperparameters_for(name)
     readable = replay(DIALECTS[name].rule, recording, **hyperparameters)
     reordered = replay(in_torchs_order(name), recording, **hyperparameters)
-    assert 0 < compare(readable, reordered).absolute <= 1e-14
+    bound = 3e-14 if name == "nadam" else 1e-14  # torch adds Nadam's step in two parts: x is rounded twice
+    assert 0 < compare(readable, reordered).absolute <= bound
 
 
 def test_torch_rounds_some_square_roots_up_or_down_where_numpy_takes_the_nearest():
@@ -72,5 +73,7 @@ def test_agrees_in_low_precision(name, dtype, steps):
     compare(mine, theirs)  # refuses what does not move
     # AdamW's factor 1 - lr * weight_decay is rounded once, to float32, and then shrinks x by that error at every step.
     bound = steps / 2 if "weight_decay" in hyperparameters else ULPS
+    if name == "nadam":  # torch adds its step in two parts: one rounding of x a step that ours does not share
+        bound *= 4
     unit = torch.finfo(dtype).eps * np.maximum(1, np.abs(theirs))
     assert (np.abs(mine - theirs) / unit).max() <= bound

@@ -40,7 +40,38 @@ def adam(x, g, m, v, t, *, lr, beta1, beta2, eps):
     return x - lr / (1 - beta1**t) * m / denominator, m, v
 
 
-REORDERED = {f.__name__: f for f in (rmsprop, adadelta, adam)}
+def centered_rmsprop(x, g, v, m, u, *, lr, rho, momentum, eps):
+    v = rho * v + (1 - rho) * g * g
+    m = m + (1 - rho) * (g - m)  # grad_avg.lerp_(grad, 1 - alpha)
+    denominator = sqrt(v - m * m) + eps
+    u = momentum * u + g / denominator
+    return x - lr * u, v, m, u
+
+
+def nadam(x, g, m, v, mu_product, t, *, lr, beta1, beta2, eps, momentum_decay=0.004):
+    mu, mu_next = (beta1 * (1 - 0.5 * 0.96 ** (step * momentum_decay)) for step in (t, t + 1))
+    mu_product = mu_product * mu
+    product = mu_product.flatten()[0].item()  # in double from here on, as torch's number
+    m = m + (1 - beta1) * (g - m)
+    v = beta2 * v + (1 - beta2) * g * g
+    denominator = sqrt(v / (1 - beta2**t)) + eps
+    x = x + -lr * (1 - mu) / (1 - product) * g / denominator  # param.addcdiv_, twice
+    return x + -lr * mu_next / (1 - product * mu_next) * m / denominator, m, v, mu_product
+
+
+def radam(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    m = m + (1 - beta1) * (g - m)
+    v = beta2 * v + (1 - beta2) * g * g
+    m_hat = m / (1 - beta1**t)
+    rho_inf = 2 / (1 - beta2) - 1
+    rho = rho_inf - 2 * t * beta2**t / (1 - beta2**t)
+    if rho <= 5:
+        return x - m_hat * lr, m, v
+    r = ((rho - 4) * (rho - 2) * rho_inf / ((rho_inf - 4) * (rho_inf - 2) * rho)) ** 0.5
+    return x - m_hat * lr * ((1 - beta2**t) ** 0.5 / (sqrt(v) + eps)) * r, m, v
+
+
+REORDERED = {f.__name__: f for f in (rmsprop, centered_rmsprop, adadelta, adam, nadam, radam)}
 
 RECORDINGS = {"1e-8 to 1e4": ({}, 1e4), "patterns": ({"scale": 1.0, "patterns": True}, 1.0)}
 
