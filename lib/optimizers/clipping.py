@@ -4,7 +4,7 @@
 
 Gradients come in a list, tuple or dict of arrays (NumPy, PyTorch or JAX) and leave in one of the same kind, new arrays
 of the same dtypes. What is within the limit does not change, to the bit. No square overflows or vanishes on the way to
-a norm, in float16 either. Where a norm is not finite nothing is shortened, and `Optimizer.step` refuses what is left.
+a norm, in float16 either. Where an entry is not finite, nothing is shortened: `Optimizer.step` refuses what is left.
 """
 
 import functools
@@ -17,29 +17,35 @@ from lib.optimizers.containers import map_arrays, unpack
 
 
 def clip_by_value(grads, limit):
-    """Each entry, or ``limit`` with its sign where it is larger than that, even infinite. This turns the gradient.
+    """Each entry, or ``limit`` with its sign where it is larger, even infinite. This
+    turns the gradient.
 
-    Source: Mikolov 2012, as told by Pascanu et al. 2013, arXiv 1211.5063, section 3.1.
-    Elsewhere: ``torch.nn.utils.clip_grad_value_``, Keras' ``clipvalue``, ``optax.clip``.
+    Source: Mikolov 2012, as told by Pascanu et al. 2013, arXiv 1211.5063, section
+    3.1. Elsewhere: ``torch.nn.utils.clip_grad_value_``, Keras' ``clipvalue``,
+    ``optax.clip``.
     """
     limit = check_number("limit", limit, "clip_by_value")
     return map_arrays(lambda g: maximum(minimum(g, limit), -limit), grads=grads)
 
 
 def clip_by_norm(grads, limit):
-    """Each array, shortened to the norm ``limit`` where its norm is larger. This turns the gradient as a whole.
+    """Each array, shortened to the norm ``limit`` where its norm is larger. This turns
+    the gradient as a whole.
 
-    Elsewhere: Keras' ``clipnorm``; for an array of n entries, ``optax.clip_by_block_rms`` of ``limit / sqrt(n)``.
+    Elsewhere: Keras' ``clipnorm``; for an array of n entries,
+    ``optax.clip_by_block_rms`` of limit / sqrt(n).
     """
     limit = check_number("limit", limit, "clip_by_norm")
     return map_arrays(lambda g: _shorten(g, _norm([g]), limit), grads=grads)
 
 
 def clip_by_global_norm(grads, limit, eps=0.0):
-    """All arrays, shortened by one factor to the norm ``limit`` where the norm of all their entries is larger.
+    """All arrays, shortened by one factor to the norm ``limit`` where the norm of all
+    their entries is larger.
 
-    Source: Pascanu et al. 2013, arXiv 1211.5063, Algorithm 1. Elsewhere: Keras' ``global_clipnorm``,
-    ``optax.clip_by_global_norm``; ``torch.nn.utils.clip_grad_norm_``, which adds ``eps`` = 1e-6 to the norm.
+    Source: Pascanu et al. 2013, arXiv 1211.5063, Algorithm 1. Elsewhere: Keras'
+    ``global_clipnorm``, ``optax.clip_by_global_norm``, and
+    ``torch.nn.utils.clip_grad_norm_``, which adds ``eps`` = 1e-6 to the norm.
     """
     limit = check_number("limit", limit, "clip_by_global_norm")
     eps = check_number("eps", eps, "clip_by_global_norm")
@@ -48,14 +54,15 @@ def clip_by_global_norm(grads, limit, eps=0.0):
 
 
 def clip_adaptively(grads, params, limit, eps=1e-3):
-    """Each unit's gradient, shortened to ``limit`` times the norm of the unit's weights where its norm is larger.
+    """Each unit's gradient, shortened to ``limit`` times the norm of the unit's weights
+    where its norm is larger. A norm of weights counts as ``eps`` at least.
 
-    The units of a parameter ``x`` of two or more dimensions are ``x[0]``, ``x[1]``, ...: in PyTorch's layout, the
-    weights that lead to one neuron, or one filter. Any other parameter is one unit. The norm of weights counts as
-    ``eps`` where it is smaller.
+    The units of a parameter ``x`` of two or more dimensions are ``x[0]``, ``x[1]``,
+    ...: in PyTorch's layout the weights that lead to one neuron, or one filter. Any
+    other parameter is one unit.
 
-    Source: Brock et al. 2021, arXiv 2102.06171, section 4. Elsewhere: ``optax.adaptive_grad_clip``, which takes the
-    last dimension for that of the units.
+    Source: Brock et al. 2021, arXiv 2102.06171, section 4. Elsewhere:
+    ``optax.adaptive_grad_clip``, which has the units in the last dimension.
     """
     limit = check_number("limit", limit, "clip_adaptively")
     eps = check_range(POSITIVE, "eps", eps, "clip_adaptively")

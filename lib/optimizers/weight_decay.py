@@ -14,12 +14,12 @@ from lib.optimizers.rule import rule as as_rule
 
 
 def l2(rule):
-    """``rule`` on the gradient of the loss plus ``weight_decay`` / 2 times the squared norm of ``x``.
-
-    The decay goes through the rule: it is gathered and divided like any gradient. It is what ``weight_decay`` does in
-    ``torch.optim``'s SGD, Adagrad, RMSprop, Adadelta and Adam, and ``optax.add_decayed_weights`` before the rule.
+    """``rule`` on the gradient of the loss plus weight_decay / 2 times the squared
+    norm of ``x``: the decay is gathered and divided like any gradient.
 
     Source: Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithms 1 and 2, line 6.
+    Elsewhere: ``weight_decay`` in torch.optim's SGD, Adagrad, RMSprop, Adadelta and
+    Adam; ``optax.add_decayed_weights`` before the rule.
 
     Raises:
         TypeError: ``rule`` is not a rule, or has a weight decay of its own.
@@ -32,19 +32,21 @@ def l2(rule):
 
 
 def decoupled(rule):
-    """``rule``, and beside its step ``x`` shrinks by its share ``lr * weight_decay``.
+    """``rule``, which does not see the decay, and beside its step ``x`` loses its
+    share lr * weight_decay.
 
-    The rule does not see the decay. The paper's lambda, which its schedule multiplies but its rate does not, is
-    ``weight_decay`` times the rate before the schedule.
+    Source: Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 1, line 9, for SGD
+    with momentum. The paper's lambda, which its schedule multiplies but its rate does
+    not, is weight_decay times the rate before the schedule.
 
-    PyTorch's AdamW shrinks ``x`` before the step, by the factor ``1 - lr * weight_decay``. So does every optimizer of
-    Keras, by subtraction. All are equal but for rounding, as long as the rule's step does not depend on ``x``. In optax
-    it is ``add_decayed_weights`` between the rule and ``scale_by_learning_rate``.
-
-    Source: Loshchilov & Hutter 2019, arXiv 1711.05101, Algorithm 1, line 9, for SGD with momentum (SGDW).
+    Elsewhere: ``weight_decay`` in every optimizer of Keras and in PyTorch's AdamW,
+    where ``x`` shrinks first and then makes the step: the same but for rounding, if
+    the step does not depend on ``x``; ``optax.add_decayed_weights`` between the rule
+    and ``scale_by_learning_rate``.
 
     Raises:
-        TypeError: ``rule`` is not a rule, or has no learning rate, or a weight decay of its own.
+        TypeError: ``rule`` is not a rule, has no learning rate, or a weight decay of
+            its own.
     """
 
     def decayed(x, g, *others, weight_decay, **hyperparameters):

@@ -57,14 +57,14 @@ def averages(recording, average, **given):
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_torch(decay):
-    recording = record(1000, 1.0)
+    recording = record(300, 1.0)
     reference = run_torch(sgd, recording, average=get_ema_multi_avg_fn(decay))
     assert apart(averages(recording, plain(decay)), reference, "average") <= BOUND
 
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_keras(decay):
-    recording = record(1000, 1.0)
+    recording = record(300, 1.0)
     reference = list(run_keras("SGD", recording, learning_rate=RATE, use_ema=True, ema_momentum=decay))
     mine = averages(recording, plain(decay))
     assert apart(mine, reference) <= BOUND  # the training does not see the average
@@ -74,7 +74,7 @@ def test_keras(decay):
 @pytest.mark.parametrize("decay", DECAYS)
 def test_optax(decay):
     """Its average of parameters is a function, as ours. It begins where one likes: here after a step."""
-    mine = averages(record(1000, 1.0), plain(decay))
+    mine = averages(record(300, 1.0), plain(decay))
     theirs = []
     with jax.enable_x64(True):
         for x in path(mine):
@@ -91,7 +91,7 @@ def bound_corrected(decay, path):
 
 @pytest.mark.parametrize("decay", DECAYS)
 def test_optax_without_the_bias_of_the_start(decay):
-    mine = averages(record(1000, 1.0), corrected(decay))
+    mine = averages(record(300, 1.0), corrected(decay))
     theirs, transformation = [], optax.ema(decay, debias=True)
     with jax.enable_x64(True):
         state = transformation.init(jax.numpy.asarray(path(mine)[0]))
@@ -104,7 +104,7 @@ def test_optax_without_the_bias_of_the_start(decay):
 @pytest.mark.parametrize("decay", DECAYS)
 def test_the_paper_s_form(decay):
     """Kingma & Ba, section 7.2: an average that starts at 0, divided by what it lacks."""
-    mine = averages(record(1000, 1.0), corrected(decay))
+    mine = averages(record(300, 1.0), corrected(decay))
     raw, theirs = 0.0, []
     for t, x in enumerate(path(mine), start=1):
         raw = decay * raw + (1 - decay) * x
@@ -124,12 +124,12 @@ def test_the_digits_that_the_paper_s_form_loses():
 
 
 def test_keras_may_put_the_average_in_the_parameters_place():
-    recording = record(1000, 1.0)
+    recording = record(300, 1.0)
     given_ = {"use_ema": True, "ema_momentum": 0.9, "ema_overwrite_frequency": 5}
     reference = list(run_keras("SGD", recording, learning_rate=RATE, **given_))
     mine = averages(recording, plain(0.9), overwrite=5)
-    # Now the roundings of the average enter the parameters: three more a step than the proofs allow for. Keras multiplies
-    # average and parameters, we their difference. In its order the deviation is gone.
+    # Now the roundings of the average enter the parameters: three more a step than the proofs allow for. Keras
+    # multiplies average and parameters, we their difference. In its order the deviation is gone.
     assert apart(mine, reference) <= 2 * BOUND
     assert apart(mine, reference, "average") <= 2 * BOUND
     in_order = lambda average, params, t: [0.9 * a + (1 - 0.9) * x for a, x in zip(average, params, strict=True)]
@@ -156,13 +156,13 @@ def test_keras_moves_the_average_at_each_micro_batch():
 
 
 def test_torch_averages_all_alike_if_nothing_is_said():
-    recording = record(1000, 1.0)
+    recording = record(300, 1.0)
     assert apart(averages(recording, polyak), run_torch(sgd, recording), "average") <= BOUND
 
 
 def test_polyak_is_the_mean():
-    mine = averages(record(1000, 1.0), polyak)
-    means = np.cumsum(path(mine), axis=0) / np.arange(1, 1001)[:, None]
+    mine = averages(record(300, 1.0), polyak)
+    means = np.cumsum(path(mine), axis=0) / np.arange(1, 301)[:, None]
     assert compare(path(mine, "average"), means).absolute <= BOUND
 
 
@@ -178,14 +178,14 @@ def test_polyak_is_the_corrected_average_that_forgets_nothing():
 
 @pytest.mark.parametrize("every", [1, 3, 4])
 def test_torch_sums_what_the_user_divides(every):
-    recording = record(999, 1.0)
+    recording = record(300, 1.0)
     reference = run_torch(lambda params: torch.optim.Adam(params, lr=RATE), recording, every=every)
     assert apart(run(adam, recording, every=every, lr=RATE), reference) <= BOUND
 
 
 @pytest.mark.parametrize("every", [2, 3, 4])
 def test_keras_accumulates_the_mean(every):
-    recording = record(999, 1.0)
+    recording = record(300, 1.0)
     mine = list(run(momentum, recording, every=every, lr=RATE, momentum=0.875))
     reference = list(run_keras("SGD", recording, learning_rate=RATE, momentum=0.875, gradient_accumulation_steps=every))
     assert apart(mine, reference) <= BOUND
@@ -194,7 +194,7 @@ def test_keras_accumulates_the_mean(every):
 
 @pytest.mark.parametrize("every", [2, 3, 4])
 def test_optax_accumulates_the_mean_in_float32_unless_told_otherwise(every):
-    recording = record(999, 1.0)
+    recording = record(300, 1.0)
     mine = list(run(adam, recording, every=every, lr=RATE))
     told = optax.MultiSteps(optax.adam(RATE), every, accumulator_dtype=None)
     assert apart(mine, run_optax(told, recording)) <= BOUND

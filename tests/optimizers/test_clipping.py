@@ -61,7 +61,7 @@ def ours(name, recording, rule=gradient_descent, **hyperparameters):
 def test_the_limits_of_the_proofs_part_the_gradients(name):
     """Else a clipping that does nothing would pass, or one that always clips."""
     changed = []
-    for gradients in record(1000, 1.0).gradients:
+    for gradients in record(300, 1.0).gradients:
         clipped = CLIPS[name][0](gradients)
         changed += [bool((a != b).any()) for a, b in zip(gradients, clipped, strict=True)]
     assert 0.1 < np.mean(changed) < 0.9
@@ -70,7 +70,7 @@ def test_the_limits_of_the_proofs_part_the_gradients(name):
 @pytest.mark.parametrize("rule", ["SGD", "Adam"])
 @pytest.mark.parametrize("name", CLIPS)
 def test_keras(name, rule):
-    recording, (_, limit) = record(1000, 1.0), CLIPS[name]
+    recording, (_, limit) = record(300, 1.0), CLIPS[name]
     argument = {"value": "clipvalue", "norm": "clipnorm", "global norm": "global_clipnorm"}[name]
     if rule == "SGD":
         reference = run_keras("SGD", recording, learning_rate=RATE, **{argument: limit})
@@ -84,7 +84,7 @@ def test_keras(name, rule):
 
 @pytest.mark.parametrize("name", ["value", "global norm"])
 def test_optax(name):
-    recording, (_, limit) = record(1000, 1.0), CLIPS[name]
+    recording, (_, limit) = record(300, 1.0), CLIPS[name]
     clip = {"value": optax.clip, "global norm": optax.clip_by_global_norm}[name]
     for rule, theirs in (gradient_descent, optax.sgd(RATE)), (adam, optax.adam(RATE)):
         assert apart(ours(name, recording, rule), run_optax(optax.chain(clip(limit), theirs), recording)) <= BOUND
@@ -105,7 +105,7 @@ def sgd(params):
 
 
 def test_torch_by_value():
-    recording, (_, limit) = record(1000, 1.0), CLIPS["value"]
+    recording, (_, limit) = record(300, 1.0), CLIPS["value"]
     reference = run_torch(sgd, recording, clip=lambda params: clip_grad_value_(params, limit))
     assert apart(ours("value", recording), reference) == 0
 
@@ -113,7 +113,7 @@ def test_torch_by_value():
 @pytest.mark.parametrize("limit", [6.4, 0.01])
 def test_torch_adds_1e_6_to_the_norm(limit):
     """Its clipped norm is short of the limit by one part in norm / 1e-6: a dialect, with eps = 1e-6 the same."""
-    recording = record(1000, 1.0)
+    recording = record(300, 1.0)
     reference = list(run_torch(sgd, recording, clip=lambda params: clip_grad_norm_(params, limit)))
     clip = functools.partial(clip_by_global_norm, limit=limit)
     same = run(gradient_descent, recording, clip=functools.partial(clip, eps=1e-6), lr=RATE)
