@@ -55,7 +55,11 @@ PAGES = [
     next(path for path in (f"{file}.md", f"{file}.ipynb") if (ROOT / path).exists())
     for file in [TOC["root"], *itertools.chain(*PARTS.values())]
 ]
-NOTEBOOKS = [page.removeprefix("chapters/").removesuffix(".ipynb") for page in PAGES if page.endswith(".ipynb")]
+NOTEBOOKS = [
+    page.removeprefix("chapters/").removesuffix(".ipynb")
+    for page in PAGES
+    if page.endswith(".ipynb") and page.removesuffix(".ipynb") not in PARTS["Reference"]
+]
 
 
 # README, CONTRIBUTING and the front page
