@@ -61,6 +61,22 @@ _CHECKS = {
     "three_phase": _check_flag,  # whether the cycle is over before the rate falls to its end
 }
 
+# What the arguments of a schedule must fulfill together.
+_FITS = {
+    "warm_up": (
+        "then must begin with a rate > 0 if it runs on",
+        lambda then, runs_on, **_: not runs_on or then(0) > 0,
+    ),
+    "warmup_stable_decay": (
+        "warmup_steps + decay_steps must be at most steps",
+        lambda steps, warmup_steps, decay_steps, **_: warmup_steps + decay_steps <= steps,
+    ),
+    "one_cycle": (
+        "pct_start must be less than 0.5 if there are three phases",
+        lambda pct_start, three_phase, **_: pct_start < 0.5 or not three_phase,
+    ),
+}
+
 
 def _checked(given: dict, signature: dict, where: str, checks=None) -> dict:
     """``given``, numbers as plain ones, if it is what ``signature`` asks for: a dict of name to default.
@@ -79,23 +95,18 @@ def _checked(given: dict, signature: dict, where: str, checks=None) -> dict:
     }
 
 
-def schedule(function=None, *, fits=None):
+def schedule(function):
     """Check a schedule's arguments on each call; its body then is the equation alone.
 
     ``t`` is a step >= 0 and gives one rate, or an array of steps and gives an array of rates.
-
-    Args:
-        function: the schedule.
-        fits: what its arguments must fulfill together: the words, and a function of them that says whether they do.
 
     Raises (when the schedule is called):
         TypeError: an argument is unknown or missing, or of a wrong type.
         ValueError: an argument is out of range, or does not fit the others.
     """
-    if function is None:
-        return partial(schedule, fits=fits)
     name = function.__name__
     signature = {p.name: p.default for p in inspect.signature(function).parameters.values() if p.kind is p.KEYWORD_ONLY}
+    condition, holds = _FITS.get(name, ("", lambda **_: True))
 
     @functools.wraps(function)
     def checked(t, *unnamed, **given):
@@ -103,9 +114,9 @@ def schedule(function=None, *, fits=None):
             fill_in = ", ".join(f"{key}=..." for key in signature)
             raise TypeError(f"{name}: name every number, as in partial({name}, {fill_in}); got {(t, *unnamed)!r}.")
         given = _checked(given, signature, name)
-        if fits and not fits[1](**signature | given):
+        if not holds(**signature | given):
             numbers = ", ".join(f"{key}={value!r}" for key, value in given.items() if not callable(value))
-            raise ValueError(f"{name}: {fits[0]}; got {numbers}.")
+            raise ValueError(f"{name}: {condition}; got {numbers}.")
         check_step(t, name)
         return function(t, **given) + 0 * t  # an array of steps gives a rate for each of them
 
@@ -124,7 +135,8 @@ def in_turn(t, schedules, lengths):
     if not others:
         return first(t)
     length, *lengths = lengths
-    return where(t < length, first(t), in_turn(maximum(t - length, 0), others, lengths))
+    later = in_turn(maximum(t - length, 0), others, lengths)
+    return where(t < length, first(t), later)
 
 
 # ---------- decay ----------
@@ -217,14 +229,15 @@ def cosine(t, *, lr, steps, end=0.0):
 
 
 def run_of(t, first, t_mult):
-    """The run that step ``t`` is in: its number from 0, its length, and how long ago it began.
+    """The run that step ``t`` is in: its number, its length, and the steps since.
 
-    The ``first`` run begins at step 0; each is ``t_mult`` times as long as the one before.
+    Run 0 has length ``first``; each is ``t_mult`` times as long as the last.
     """
     if t_mult == 1:
         return t // first, first, t % first
     begin = lambda i: first * (t_mult**i - 1) / (t_mult - 1)
-    nearest = (log(1 + (t_mult - 1) * t / first) / log(t_mult) + 0.5) // 1  # the logarithm may err on a whole number
+    # The logarithm may err where it is a whole number: at the restarts.
+    nearest = (log(1 + (t_mult - 1) * t / first) / log(t_mult) + 0.5) // 1
     i = where(begin(nearest) > t, nearest - 1, nearest)
     return i, first * t_mult**i, t - begin(i)
 
@@ -243,10 +256,11 @@ def cosine_restarts(t, *, lr, steps, t_mult=1, gamma=1.0, end=0.0):
 
 
 def triangle(t, steps_up, steps_down):
-    """How high a wave of triangles is at step ``t``, from 0 to 1, and how many of them are over."""
+    """How high, from 0 to 1, a wave of triangles is at step ``t``; how many are over."""
     steps_down = steps_down or steps_up
     period = steps_up + steps_down
-    return minimum(t % period / steps_up, (period - t % period) / steps_down), t // period
+    height = minimum(t % period / steps_up, (period - t % period) / steps_down)
+    return height, t // period
 
 
 @schedule
@@ -283,12 +297,7 @@ def exp_range(t, *, lr, start, steps_up, gamma, steps_down=None):
 # ---------- warm-up ----------
 
 
-@schedule(
-    fits=(
-        "then must begin with a rate > 0 if it runs on",
-        lambda then, runs_on, **_: not runs_on or then(0) > 0,
-    )
-)
+@schedule
 def warm_up(t, *, then, steps, start=0.0, shape=linear, runs_on=False):
     """From ``start`` to the first rate of ``then`` in ``steps``; then ``then``.
 
@@ -299,7 +308,8 @@ def warm_up(t, *, then, steps, start=0.0, shape=linear, runs_on=False):
     """
     if runs_on:
         return then(t) * shape(t, lr=start / then(0), end=1.0, steps=steps)
-    return in_turn(t, [partial(shape, lr=start, end=then(0), steps=steps), then], [steps])
+    rise = partial(shape, lr=start, end=then(0), steps=steps)
+    return in_turn(t, [rise, then], [steps])
 
 
 @schedule
@@ -323,13 +333,9 @@ def inverse_sqrt(t, *, lr, warmup_steps):
     return lr * minimum(step_num / warmup_steps, sqrt(warmup_steps / step_num))
 
 
-@schedule(
-    fits=(
-        "warmup_steps + decay_steps must be at most steps",
-        lambda steps, warmup_steps, decay_steps, **_: warmup_steps + decay_steps <= steps,
-    )
-)
-def warmup_stable_decay(t, *, lr, steps, warmup_steps, decay_steps, end=0.0, shape=linear):
+@schedule
+def warmup_stable_decay(t, *, lr, steps, warmup_steps, decay_steps, end=0.0,
+                        shape=linear):  # fmt: skip
     """Up to ``lr`` in a line, ``lr`` for long, down to ``end`` in the last steps.
 
     Source: Hu et al. 2024, arXiv 2404.06395, equation 1, whose W, T and S are
@@ -337,18 +343,16 @@ def warmup_stable_decay(t, *, lr, steps, warmup_steps, decay_steps, end=0.0, sha
     ``join_schedules``.
     """
     up = partial(linear, lr=0.0, end=lr, steps=warmup_steps)
+    stable = partial(constant, lr=lr)
     down = partial(shape, lr=lr, end=end, steps=decay_steps)
-    return in_turn(t, [up, partial(constant, lr=lr), down], [warmup_steps, steps - warmup_steps - decay_steps])
+    stable_steps = steps - warmup_steps - decay_steps
+    return in_turn(t, [up, stable, down], [warmup_steps, stable_steps])
 
 
-@schedule(
-    fits=(
-        "pct_start must be less than 0.5 if there are three phases",
-        lambda pct_start, three_phase, **_: pct_start < 0.5 or not three_phase,
-    )
-)
-def one_cycle(t, *, lr, steps, pct_start=0.3, div_factor=25.0, final_div_factor=1e4, shape=cosine, three_phase=False):
-    """Up to ``lr`` in a share ``pct_start`` of the steps, then down to almost nothing.
+@schedule
+def one_cycle(t, *, lr, steps, pct_start=0.3, div_factor=25.0, final_div_factor=1e4,
+              shape=cosine, three_phase=False):  # fmt: skip
+    """Up to ``lr`` in a share ``pct_start`` of the steps, down to almost nothing.
 
     Source: Smith & Topin 2017, arXiv 1708.07120: three phases, straight lines. In
     two phases and with a cosine as fastai has it. torch ``OneCycleLR``, optax
@@ -357,11 +361,12 @@ def one_cycle(t, *, lr, steps, pct_start=0.3, div_factor=25.0, final_div_factor=
     start, rise = lr / div_factor, pct_start * steps
     end = start / final_div_factor
     up = partial(shape, lr=start, end=lr, steps=rise)
-    if three_phase:
-        down = partial(shape, lr=lr, end=start, steps=rise)
-        out = partial(shape, lr=start, end=end, steps=steps - 2 * rise)
-        return in_turn(t, [up, down, out], [rise, rise])
-    return in_turn(t, [up, partial(shape, lr=lr, end=end, steps=steps - rise)], [rise])
+    if not three_phase:
+        down = partial(shape, lr=lr, end=end, steps=steps - rise)
+        return in_turn(t, [up, down], [rise])
+    down = partial(shape, lr=lr, end=start, steps=rise)
+    out = partial(shape, lr=start, end=end, steps=steps - 2 * rise)
+    return in_turn(t, [up, down, out], [rise, rise])
 
 
 SCHEDULES = {
@@ -374,10 +379,9 @@ SCHEDULES = {
 # ---------- by the loss ----------
 
 
-def reduce_on_plateau(
-    loss, lr, best=inf, waited=0, cooling=0, *, gamma=0.1, patience=10, rtol=1e-4, atol=0.0, cooldown=0, end=0.0
-):
-    """``lr``, multiplied by ``gamma`` when ``patience`` losses in a row did not improve.
+def reduce_on_plateau(loss, lr, best=inf, waited=0, cooling=0, *, gamma=0.1,
+                      patience=10, rtol=1e-4, atol=0.0, cooldown=0, end=0.0):  # fmt: skip
+    """``lr``, multiplied by ``gamma`` after ``patience`` losses without improvement.
 
     To improve, a loss must fall below the best one by the share ``rtol`` of it and
     by ``atol``. ``cooldown`` losses after a cut do not count. ``end`` is the lowest
@@ -394,7 +398,7 @@ def reduce_on_plateau(
 
 
 def restart_on_loss(loss, lr, waited=0, last=inf, *, then, loss_threshold):
-    """The rates of ``then``, from its first one again when the loss falls to a threshold.
+    """The rates of ``then``, begun anew when the loss falls to a threshold.
 
     As source document 002 has it. No paper's, and not SGDR, which sees no loss.
     """

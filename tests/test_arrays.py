@@ -11,9 +11,11 @@ from lib.arrays import (
     all_finite,
     column_means,
     columns_by_columns,
+    cos,
     eigenvectors,
     inverse_root,
     like,
+    log,
     maximum,
     minimum,
     namespace,
@@ -32,6 +34,17 @@ from lib.arrays import (
 def test_a_float_gives_a_float():
     assert sqrt(2.0) == math.sqrt(2.0)
     assert type(sqrt(2.0)) is float
+
+
+@pytest.mark.parametrize(("function", "of_floats", "of_numpy"), [(cos, math.cos, np.cos), (log, math.log, np.log)])
+def test_cosines_and_logarithms_are_those_of_the_library(function, of_floats, of_numpy):
+    a = np.linspace(0.5, 9.0, 20)
+    assert function(2.0) == of_floats(2.0)
+    assert function(2) == of_floats(2)
+    np.testing.assert_array_equal(function(a), of_numpy(a))
+    assert torch.equal(function(torch.tensor(a)), getattr(torch, function.__name__)(torch.tensor(a)))
+    jnp = pytest.importorskip("jax.numpy")
+    assert type(function(jnp.asarray(a))) is type(jnp.asarray(a))
 
 
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])

@@ -10,7 +10,7 @@ import torch
 
 from lib.checks import COUNT, FACTOR, FINITE, FRACTION, NON_NEGATIVE, POSITIVE, RANGES, check_names, check_number
 
-from lib.checks import check_range, check_step  # isort: skip
+from lib.checks import LENGTH, SHARE, WHOLE, check_range, check_step  # isort: skip
 
 TINY, BELOW_ONE, ABOVE_ONE = 5e-324, math.nextafter(1, 0), math.nextafter(1, 2)
 LARGEST = 1.7976931348623157e308
@@ -23,6 +23,9 @@ BOUNDS = {
     "FRACTION": (FRACTION, [0, 0.0, TINY, 0.9, BELOW_ONE], [-TINY, -0.1, 1, 1.0, ABOVE_ONE, math.inf]),
     "FACTOR": (FACTOR, [TINY, 0.5, 1, 1.0], [0, 0.0, -0.5, ABOVE_ONE, math.inf]),
     "COUNT": (COUNT, [1, 2, 10**6], [0, -1, 1.0, 2.5, math.inf]),
+    "WHOLE": (WHOLE, [0, 1, 10**6], [-1, 0.0, 2.5, math.inf]),
+    "LENGTH": (LENGTH, [TINY, 1, 2.5, LARGEST], [0, 0.0, -1, math.inf]),
+    "SHARE": (SHARE, [TINY, 0.5, BELOW_ONE], [0, 0.0, 1, 1.0, -0.5]),
 }
 INSIDE = [(range_, value) for range_, inside, _ in BOUNDS.values() for value in inside]
 OUTSIDE = [(range_, value) for range_, _, outside in BOUNDS.values() for value in outside]
@@ -67,9 +70,10 @@ def test_any_kind_of_number_becomes_a_plain_float(number):
     assert check_number("lr", number, "here") == 0.5
 
 
-def test_a_count_becomes_a_plain_int():
-    assert type(check_number("every", np.int64(3), "here")) is int
-    assert check_number("every", np.int64(3), "here") == 3
+@pytest.mark.parametrize("name", ["every", "cooldown"])
+def test_a_count_becomes_a_plain_int(name):
+    assert type(check_number(name, np.int64(3), "here")) is int
+    assert check_number(name, np.int64(3), "here") == 3
 
 
 def test_a_rate_is_a_float_even_when_it_is_whole():
@@ -120,6 +124,11 @@ def test_a_name_like_no_other_gets_the_list():
 )
 def test_steps_and_arrays_of_steps_pass(t):
     check_step(t, "here")
+
+
+def test_a_step_that_jax_has_not_computed_yet_passes():
+    jax = pytest.importorskip("jax")
+    assert jax.jit(lambda t: (check_step(t, "here"), t)[1])(3) == 3
 
 
 @pytest.mark.parametrize("t", [-1, -0.5, math.nan, math.inf, np.array([0, -1]), np.array([0.0, np.nan])], ids=repr)

@@ -398,8 +398,8 @@ def test_torch_and_keras_miss_restarts_that_their_logarithms_round_away():
 def test_optax_polynomial_may_have_no_rate_after_its_end_if_jit_compiles_it():
     """XLA makes t * (1 / T) of t / T, and fuses it with the subtraction, so that 1 - T / T is not 0.
 
-    Where the rounded 1 / T is too large, it is less than 0, and a power of it that is not whole is no number. (A processor
-    that cannot fuse the two gets 0.)
+    Where the rounded 1 / T is too large, it is less than 0, and a power of it that is not whole is no number. (Some
+    processors cannot fuse the two; they get 0.)
     """
     with jax.enable_x64(True):
         for T in range(43, 51):

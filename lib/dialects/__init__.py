@@ -3,11 +3,14 @@
 A rule of a dialect takes hyperparameters under the framework's own names and starts from the framework's defaults. The
 table `DIALECTS` of each file says, for every rule of the book that the framework has, what makes it there, what its
 hyperparameters and its state are called, and what makes it agree with the paper's, or that nothing does.
+
+``schedules.py`` has what each framework writes for the book's schedules: `COUNTERPARTS`.
 """
 
 from lib.dialects import keras, optax, torch
 from lib.dialects.dialect import Dialect, translate
+from lib.dialects.schedules import COUNTERPARTS, Counterpart
 
 DIALECTS = {"torch": torch.DIALECTS, "keras": keras.DIALECTS, "optax": optax.DIALECTS}
 
-__all__ = ["DIALECTS", "Dialect", "translate"]
+__all__ = ["COUNTERPARTS", "DIALECTS", "Counterpart", "Dialect", "translate"]
