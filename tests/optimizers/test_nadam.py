@@ -8,7 +8,7 @@ import torch
 
 from lib.dialects import keras, optax
 from lib.dialects import torch as torch_dialect
-from lib.optimizers import nadam, rule
+from lib.optimizers import Optimizer, nadam, rule
 from lib.referees import compare, hyperparameters_for, judge, record, replay
 from lib.referees import torch as torch_referee
 from tests.optimizers.proofs import BOUND, agrees, disagrees, task, translates
@@ -101,6 +101,21 @@ def test_by_hand():
     mu_next = 0.5 - 0.25 * 0.96**1.004
     m_hat = mu_next * 3.48 / (1 - 0.13 * mu_next) + 0.74 * 4 / 0.87
     assert float(x[0]) == pytest.approx(1 - 0.5 * m_hat / (10**0.5 + 1))  # 0.75**250 is nothing beside 1
+
+
+def test_the_paper_s_sums_and_products_written_out():
+    """Each gradient enters m with 1 - mu of its own step times the mu of all later ones."""
+    gradients = np.random.default_rng(0).standard_normal((300, 5))
+    steps = np.arange(1, 302)
+    mu = 0.99 * (1 - 0.5 * 0.96 ** (steps / 250))
+    optimizer, x = Optimizer(nadam, lr=0.1, beta1=0.99, eps=1e-3), [np.zeros(5)]
+    for t, g in enumerate(gradients, start=1):
+        before, x = x, optimizer.step(x, [g])
+        m = sum((1 - mu[i]) * np.prod(mu[i + 1 : t]) * gradients[i] for i in range(t))
+        v = sum(0.001 * 0.999 ** (t - 1 - i) * gradients[i] ** 2 for i in range(t))
+        m_hat = mu[t] * m / (1 - np.prod(mu[: t + 1])) + (1 - mu[t - 1]) * g / (1 - np.prod(mu[:t]))
+        step = 0.1 * m_hat / (np.sqrt(v / (1 - 0.999**t)) + 1e-3)
+        assert before[0] - x[0] == pytest.approx(step, abs=1e-13)
 
 
 def test_the_average_is_freed_of_its_bias_in_the_paper_only():

@@ -7,8 +7,8 @@ import pytest
 from lib.dialects import optax
 from lib.dialects import torch as torch_dialect
 from lib.optimizers import adam, radam
-from lib.referees import compare, record, replay
-from tests.optimizers.proofs import agrees, disagrees, translates
+from lib.referees import compare, hyperparameters_for, record, referee, replay
+from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
 
 test_agrees = agrees("radam")
 test_translates = translates("radam")
@@ -48,6 +48,13 @@ def _paper(*arguments, learning_rate, b1, b2, eps, threshold):
 
 
 test_optax_disagrees = disagrees("radam", framework="optax", paper=_paper)
+
+
+@pytest.mark.parametrize("scale", [1e-8, 1.0, (1e-8, 1e4)])
+def test_optax_with_a_threshold_of_4_is_the_paper_s(scale):
+    recording, hyperparameters = record(200, scale), hyperparameters_for("radam")
+    theirs = referee("optax").replay("radam", recording, **hyperparameters, threshold=4.0)
+    assert compare(replay(radam, recording, **hyperparameters), theirs).absolute <= BOUND
 
 
 def test_the_right_form_of_the_wrong_ones_is_right():

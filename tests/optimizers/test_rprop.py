@@ -95,6 +95,27 @@ def test_by_hand(rule, steps):
         assert x[0] - before[0] == pytest.approx(step, abs=1e-15)
 
 
+def test_the_paper_s_cases_one_by_one():
+    """The three cases of the update, as the paper has them, for each parameter on its own."""
+    draw = np.random.default_rng(0)
+    gradients = draw.standard_normal((200, 20)) * (draw.random((200, 20)) < 0.9)  # some of them 0
+    optimizer, x = Optimizer(rprop, lr=0.1, max_step_size=0.3), [np.zeros(20)]
+    path = np.stack([(x := optimizer.step(x, [g]))[0] for g in gradients])
+    for i in range(20):
+        w, size, last, change = 0.0, 0.1, 0.0, 0.0
+        for t, g in enumerate(gradients[:, i]):
+            if last * g > 0:
+                size = min(size * 1.2, 0.3)
+                change, last = -np.sign(g) * size, g
+            elif last * g < 0:
+                size = max(size * 0.5, 1e-6)
+                change, last = -change, 0.0
+            else:
+                change, last = -np.sign(g) * size, g
+            w += change
+            assert path[t, i] == w
+
+
 def test_the_rate_is_the_first_size_and_nothing_else():
     schedule = lambda step: 0.1 / (1 + step)
     recording = record(20)
