@@ -116,7 +116,7 @@ def nadam(x, g, m, v, t, *, learning_rate, b1=0.9, b2=0.999, eps=1e-8):
 
 @rule
 def radam(x, g, m, v, t, *, learning_rate, b1=0.9, b2=0.999, eps=1e-8, threshold=5.0):
-    """rho must reach a threshold of 5.
+    """rho must reach a threshold of 5, not 4.
 
     ``optax.radam``.
     """

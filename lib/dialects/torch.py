@@ -87,7 +87,7 @@ def nadam(
 
 @rule
 def radam(x, g, m, v, t, *, lr=0.001, beta1=0.9, beta2=0.999, eps=1e-8):
-    """rho must exceed 5, and eps is added before the bias of v is removed.
+    """rho must exceed 5, not 4; eps is added before the bias of v is removed.
 
     ``torch.optim.RAdam``.
     """
