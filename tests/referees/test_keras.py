@@ -7,7 +7,7 @@ import pytest
 
 from lib.dialects.keras import adam
 from lib.optimizers.rule import named_for
-from lib.referees import DIALECTS, compare, hyperparameters_for, judge, record, replay
+from lib.referees import DIALECTS, compare, hyperparameters_for, judge, record, replay, shapes_for
 from lib.referees import keras as referee
 
 CAST = [name for name in DIALECTS["keras"] if name != "adadelta"]  # adadelta's lr is 1, and it casts nothing else
@@ -15,9 +15,9 @@ CAST = [name for name in DIALECTS["keras"] if name != "adadelta"]  # adadelta's 
 
 @pytest.mark.parametrize("name", CAST)
 def test_decimal_hyperparameters_are_cast(name):
-    recording, hyperparameters = record(200, 1.0), hyperparameters_for(name, 1.0)
+    rule, hyperparameters = DIALECTS["keras"][name].rule, hyperparameters_for(name, 1.0)
+    recording = record(200, 1.0, shapes=shapes_for(rule))
     theirs = referee.replay(name, recording, **hyperparameters)
-    rule = DIALECTS["keras"][name].rule
     unaccounted = compare(replay(rule, recording, **named_for(rule, hyperparameters)), theirs).absolute
     accounted = judge("keras", name, recording, hyperparameters).absolute
     assert accounted <= 1e-14
@@ -32,9 +32,10 @@ def short(number):
 
 @pytest.mark.parametrize("name", sorted(DIALECTS["keras"].keys() - {"adagrad"}))  # its start, 0.1, is cast regardless
 def test_hyperparameters_that_float32_holds_leave_nothing_to_account_for(name):
-    given = {key: short(value) for key, value in hyperparameters_for(name, 1.0).items()}
-    recording = record(200, 1.0)
-    rule = DIALECTS["keras"][name].rule
+    rule, names = DIALECTS["keras"][name].rule, DIALECTS["keras"][name].names
+    # One without a name Keras keeps at its default, and so must we.
+    given = {key: short(value) if names[key] else value for key, value in hyperparameters_for(name, 1.0).items()}
+    recording = record(200, 1.0, shapes=shapes_for(rule))
     ours = replay(rule, recording, **named_for(rule, given))
     assert compare(ours, referee.replay(name, recording, **given)).absolute <= 1e-14
 
