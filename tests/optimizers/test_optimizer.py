@@ -34,6 +34,9 @@ from lib.referees import SHAPES, record
 from lib.schedules import step as step_schedule
 
 every_rule = pytest.mark.parametrize("name", RULES)
+# What others need, a matrix or a curvature, is given them in test_rule.py.
+ANY_SHAPE = {name: f for name, f in RULES.items() if f.each != "matrix" and not f.takes_curvature}
+any_shape = pytest.mark.parametrize("name", ANY_SHAPE)
 RATES = {"momentum": [nesterov, momentum], "beta1": [adam], "beta2": [adam], "rho": [rmsprop, adadelta]}
 
 
@@ -75,7 +78,7 @@ def ones(params):
 # ---------- a step ----------
 
 
-@every_rule
+@any_shape
 def test_a_step_is_the_rule_applied_to_each_parameter(name):
     f, rng = RULES[name], np.random.default_rng(0)
     optimizer = Optimizer(f, lr=0.1)
@@ -105,7 +108,7 @@ def test_state_starts_where_the_signature_says():
     assert x == pytest.approx(np.full(2, -0.5 / 0.35**0.5))
 
 
-@every_rule
+@any_shape
 def test_the_same_steps_give_the_same_bits(name):
     runs = []
     for _ in range(2):
@@ -114,7 +117,7 @@ def test_the_same_steps_give_the_same_bits(name):
     assert runs[0] == runs[1]
 
 
-@every_rule
+@any_shape
 def test_nothing_that_was_given_changes(name):
     optimizer = Optimizer(RULES[name])
     params, grads = [np.ones(2), np.array(3.0)], [np.full(2, 0.5), np.array(-1.0)]
@@ -147,7 +150,7 @@ def test_names_do_not_depend_on_their_order():
     assert bits(other.step(backwards(params), backwards(grads))) == bits(backwards(optimizer.step(params, grads)))
 
 
-@every_rule
+@any_shape
 def test_an_optimizer_can_be_copied_and_stored(name):
     optimizer, params = trained(RULES[name])
     for other in copy.deepcopy(optimizer), pickle.loads(pickle.dumps(optimizer)):
@@ -300,7 +303,7 @@ def shapes_of_state(name, x):
     return [a.shape for a in start(RULES[name], x, RULES[name].defaults).values()]
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64, np.longdouble])
 @pytest.mark.parametrize("shape", [(), (1,), (2, 3), (0,), (0, 3)])
 def test_numpy_arrays_stay_arrays_of_their_dtype_and_shape(name, dtype, shape):
@@ -313,7 +316,7 @@ def test_numpy_arrays_stay_arrays_of_their_dtype_and_shape(name, dtype, shape):
             assert (a.dtype, a.shape) == (dtype, its)
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 @pytest.mark.parametrize("shape", [(), (2, 3), (0,)])
 def test_tensors_keep_their_dtype_and_shape(name, dtype, shape):
@@ -326,7 +329,7 @@ def test_tensors_keep_their_dtype_and_shape(name, dtype, shape):
             assert (a.dtype, a.shape, a.requires_grad) == (dtype, its, False)
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16", "float32", "float64"])
 def test_jax_arrays_keep_their_dtype(name, dtype):
     with jax.enable_x64(True):
@@ -338,7 +341,7 @@ def test_jax_arrays_keep_their_dtype(name, dtype):
             assert (a.dtype, a.shape) == (dtype, its)
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize("number", [np.float64, np.float32, np.longdouble, Fraction])
 def test_a_rate_of_any_kind_promotes_nothing(name, number):
     """A NumPy float64 times a float32 array is a float64 array; a plain float is not."""
@@ -349,7 +352,7 @@ def test_a_rate_of_any_kind_promotes_nothing(name, number):
     assert {a.dtype for a in optimizer.state[0].values()} <= {np.dtype(np.float32)}
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize("number", [np.float64, np.float32, np.longdouble, Fraction])
 def test_a_schedule_that_returns_any_kind_of_number_promotes_nothing(name, number):
     optimizer = Optimizer(RULES[name], lr=lambda step: number(1) / number(4 + step))
@@ -362,7 +365,7 @@ def test_a_numpy_rate_is_the_plain_rate():
     assert bits(Optimizer(adam, lr=np.float64(0.1)).step([np.ones(3)], [np.arange(3.0)])) == bits(plain)
 
 
-@every_rule
+@any_shape
 def test_the_layout_of_an_array_does_not_matter(name):
     x, g = np.arange(12.0).reshape(3, 4), np.linspace(-1, 1, 12).reshape(3, 4)
     expected = bits(Optimizer(RULES[name]).step([x.copy()], [g.copy()])[0].tolist())
@@ -370,7 +373,7 @@ def test_the_layout_of_an_array_does_not_matter(name):
         assert bits(Optimizer(RULES[name]).step([other(x)], [other(g)])[0].tolist()) == expected
 
 
-@every_rule
+@any_shape
 def test_a_parameter_may_be_its_own_gradient(name):
     x = np.array([1.0, -2.0])
     expected = Optimizer(RULES[name]).step([x], [x.copy()])
@@ -402,7 +405,7 @@ def test_two_types_of_one_library_go_together():
 # ---------- hyperparameters ----------
 
 
-@every_rule
+@any_shape
 def test_without_hyperparameters_the_defaults_hold(name):
     assert Optimizer(RULES[name]).hyperparameters_at(0) == RULES[name].defaults
     assert Optimizer(RULES[name], lr=0.5).hyperparameters_at(7) == RULES[name].defaults | {"lr": 0.5}
@@ -436,7 +439,7 @@ BAD = [(-0.1, ValueError), (math.nan, ValueError), (math.inf, ValueError), (-mat
 BAD_FRACTION = [*BAD, (1.0, ValueError), (1, ValueError), (1.5, ValueError), (np.float32(1), ValueError)]
 BAD_HYPERPARAMETERS = [
     (f, name, value, error)
-    for f in RULES.values()
+    for f in ANY_SHAPE.values()
     for name in f.defaults
     for value, error in (BAD_FRACTION if RANGES[name] is FRACTION else BAD)
     if not (RANGES[name] is POSITIVE and value == math.inf)
@@ -605,7 +608,7 @@ def test_an_entry_that_cannot_be_stepped_is_named(x, g, error, words):
     ],
     ids=repr,
 )
-@every_rule
+@any_shape
 def test_a_gradient_that_is_not_finite_changes_nothing(name, g, words):
     """In the second of three parameters, on the way: nothing is half stepped."""
     like = jax.numpy if isinstance(g, jax.Array) else torch if isinstance(g, torch.Tensor) else np
@@ -618,7 +621,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing(name, g, words):
     assert "no step was taken. Lower the learning rate or clip the gradient" in message
 
 
-@every_rule
+@any_shape
 def test_after_a_refusal_the_walk_goes_on_as_if_nothing_had_been(name):
     steady, params = trained(RULES[name], lr=0.1)
     shaken = copy.deepcopy(steady)
@@ -632,7 +635,7 @@ def test_after_a_refusal_the_walk_goes_on_as_if_nothing_had_been(name):
 # ---------- a set of parameters that changes ----------
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize(
     "change",
     [
@@ -651,7 +654,7 @@ def test_a_changed_set_of_parameters_is_named(name, change):
     refused(optimizer, params, grads, KeyError, words)
 
 
-@pytest.mark.parametrize("name", sorted(RULES.keys() - {"gradient_descent"}))
+@pytest.mark.parametrize("name", sorted(ANY_SHAPE.keys() - {"gradient_descent"}))
 @pytest.mark.parametrize(
     ("b", "words"),
     [
@@ -709,7 +712,7 @@ def test_nothing_divided_by_nothing_is_an_error(f):
     refused(Optimizer(f, eps=0.0), [np.ones(2)], [np.array([1.0, 0.0])], FloatingPointError, words)
 
 
-@every_rule
+@any_shape
 @pytest.mark.parametrize("bad", [math.nan, math.inf])
 def test_a_parameter_that_is_not_finite_is_named(name, bad):
     params = [np.ones(1), np.array([1.0, bad])]
@@ -717,7 +720,7 @@ def test_a_parameter_that_is_not_finite_is_named(name, bad):
     refused(Optimizer(RULES[name]), params, [np.ones(1), np.ones(2)], ValueError, words)
 
 
-@every_rule
+@any_shape
 @settings(deadline=None, max_examples=60, derandomize=True)
 @given(
     x=st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=4),

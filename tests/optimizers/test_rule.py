@@ -405,7 +405,7 @@ def test_an_array_moves_by_no_more_than_its_norm_times_the_rate(name, g):
 
 # ---------- rules that step matrices ----------
 
-every_matrix_rule = pytest.mark.parametrize("name", [name for name, f in ALL.items() if f.each == "matrix"])
+every_matrix_rule = rules("matrix")
 # Sides that differ by one at most, so that SOAP has a basis to itself: test_soap.py says why.
 every_shape = pytest.mark.parametrize("shape", [(1, 1), (1, 2), (3, 2), (2, 3), (3, 3)])
 
