@@ -514,10 +514,10 @@ def test_one_cycle_has_two_phases_or_three():
 
 # ---------- laws ----------
 
-few = settings(max_examples=30, deadline=None)
+few = settings(deadline=None, max_examples=30, derandomize=True)
 some_rate = st.floats(1e-6, 10.0)
 lengths = st.integers(1, 200) | st.floats(0.5, 200.0)
-factors = st.floats(0.01, 1.0)
+factors = st.floats(0.6, 1.0)  # whose 1000th power is not too small to be scaled
 counts = st.integers(1, 200)
 milestones = st.lists(st.integers(0, 300), min_size=1, max_size=5, unique=True).map(sorted)
 shapes = st.sampled_from([linear, cosine, partial(polynomial, power=2.0)])
@@ -567,7 +567,7 @@ warmed = st.builds(
     lambda then, steps, share, shape, runs_on: partial(
         warm_up, then=then, steps=steps, start=share * then(0), shape=shape, runs_on=runs_on
     ),
-    decays, lengths, st.floats(0.0, 1.0), shapes, st.booleans(),
+    decays, lengths, st.just(0.0) | st.floats(1e-3, 1.0), shapes, st.booleans(),
 )  # fmt: skip
 anything = simple | stable | warmed
 times = st.lists(st.integers(0, 1000) | st.floats(0, 1000), min_size=1, max_size=20)
@@ -649,8 +649,11 @@ def boundaries(schedule):
 @few
 @given(schedule=filled_in({f: others[f] for f in (one_cycle, triangular)}) | stable | warmed)
 def test_no_phase_begins_with_a_jump(schedule):
-    """Just before and just after a boundary the rates are those of a line that is no steeper than all phases' are."""
-    assume(schedule.func is not warm_up or schedule.keywords["then"].func is not multi_step)  # a milestone at 0 jumps
+    """Just before and just after a boundary the rates are nearly the same."""
+    numbers = schedule.keywords
+    if schedule.func is warm_up:  # what follows may jump itself: at a milestone at 0, or at the boundary if it runs on
+        assume(numbers["then"].func is not multi_step)
+        assume(numbers["then"].func is not step or not numbers["runs_on"])
     for boundary in boundaries(schedule):
         before, after = schedule(boundary * (1 - 1e-9)), schedule(boundary * (1 + 1e-9))
         assert abs(after - before) <= 1e-6 * largest(schedule)
@@ -922,7 +925,7 @@ def test_a_loss_is_any_single_number(loss):
         (noam, {"d_model": 0}, ValueError, r"noam: d_model must be a whole number >= 1, got 0"),
         (noam, {"warmup_steps": 0}, ValueError, r"noam: warmup_steps must be a finite number > 0, got 0"),
     ],
-    ids=lambda value: getattr(value, "__name__", None) or (str(value) if isinstance(value, dict) else ""),
+    ids=lambda value: getattr(value, "__name__", "-".join(value) if isinstance(value, dict) else ""),
 )  # fmt: skip
 def test_a_bad_value_is_named(function, arguments, error, words):
     right = {
@@ -988,7 +991,7 @@ def test_bad_numbers_for_a_rate_by_the_loss_are_named(arguments, error, words):
         OnLoss(reduce_on_plateau, **arguments)
 
 
-@pytest.mark.parametrize("rule", ["plateau", cosine, lambda loss: loss, None], ids=repr)
+@pytest.mark.parametrize("rule", ["plateau", cosine, lambda loss: loss, None])
 def test_what_is_no_rule_for_losses_is_refused(rule):
     with pytest.raises(TypeError, match=r"rule must be a function \(loss, lr, \.\.\.\), like reduce_on_plateau; got"):
         OnLoss(rule, lr=0.1)

@@ -283,7 +283,11 @@ def pitfalls(shown: list[partial] = SHOWN) -> pd.DataFrame:
 
 
 def _row(schedule, framework):
-    return {"schedule": schedule.func.__name__, "framework": TITLES[framework]}
+    name = lambda value: (value.func if isinstance(value, partial) else value).__name__
+    kind = [f"{key}={value if value is True else name(value)}" for key, value in schedule.keywords.items()
+            if callable(value) or value is True]  # fmt: skip
+    title = schedule.func.__name__ + (f"({', '.join(kind)})" if kind else "")
+    return {"schedule": title, "framework": TITLES[framework]}
 
 
 def _differs(result):
