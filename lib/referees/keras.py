@@ -213,13 +213,23 @@ def rule_as_cast(name: str) -> Callable:
     return CAST_RULES[name] if name in CAST_RULES and on_tensorflow else DIALECTS[name].rule
 
 
+def _share_left(hyperparameters):
+    """On PyTorch what a decay leaves of x, 1 - lr * weight_decay, is a float32."""
+    lr, weight_decay = hyperparameters["lr"], np.float32(hyperparameters["weight_decay"])
+    at = lambda step: lr(step) if callable(lr) else lr
+    left = lambda step: float(1 - np.float32(at(step)) * weight_decay)
+    return {"weight_decay": lambda step: (1 - left(step)) / at(step)}
+
+
 def accounted(name: str, hyperparameters: dict) -> dict:
     """The hyperparameters that meet Keras' float32 casts, from and to the book's names.
 
     The rate is a float32 variable in every optimizer. On TensorFlow, SGD casts its momentum, Adagrad its first
-    accumulator, and Adam its betas, but for their powers only.
+    accumulator, and Adam its betas, but for their powers only; on PyTorch, every optimizer casts its weight decay.
     """
     rounded = hyperparameters | {"lr": float32(hyperparameters["lr"])}
     if name in CASTS and keras().backend.backend() == "tensorflow":
         rounded |= CASTS[name](rounded)
+    if "weight_decay" in hyperparameters and keras().backend.backend() == "torch":
+        rounded |= _share_left(rounded)
     return rounded
