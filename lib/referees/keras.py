@@ -10,12 +10,14 @@ import functools
 import os
 import sys
 from collections.abc import Callable, Iterator
+from unittest import mock
 
 import numpy as np
 
-from lib.arrays import sqrt
+from lib.arrays import norm, sqrt
 from lib.dialects import Dialect
 from lib.dialects.keras import DIALECTS
+from lib.optimizers.muon import newton_schulz
 from lib.optimizers.rule import rule
 from lib.referees.recording import Moment, Recording, flat
 
@@ -67,15 +69,21 @@ def make(dialect: Dialect, hyperparameters: dict):
 
 @functools.cache
 def _muon():
-    """keras.optimizers.Muon, with the cast that it lacks for parameters of float64 on TensorFlow.
+    """keras.optimizers.Muon, with what it lacks for parameters of float64.
 
-    It multiplies a step by a root of float32, and TensorFlow does not multiply numbers of two dtypes.
+    It multiplies a step by a root of float32, and TensorFlow does not multiply numbers of two dtypes. On PyTorch and
+    JAX, Keras takes norms in float32.
     """
+    ops = keras().ops
 
     class Muon(keras().optimizers.Muon):
         def lr_adjust(self, x):
-            root = keras().ops.sqrt(keras().ops.maximum(x.shape[0], x.shape[1]))
-            return x * keras().ops.cast(root, x.dtype) * self.rms_rate
+            root = ops.sqrt(ops.maximum(x.shape[0], x.shape[1]))
+            return x * ops.cast(root, x.dtype) * self.rms_rate
+
+        def zeropower_via_newtonschulz5(self, x, steps):
+            with mock.patch("keras.src.ops.norm", lambda x, **_: ops.sqrt(ops.sum(x * x))):
+                return super().zeropower_via_newtonschulz5(x, steps)
 
     return Muon
 
@@ -203,14 +211,22 @@ def _nadam(x, g, m, v, mu_product=1.0, t=1, *, learning_rate, beta_1, beta_2, ep
     return x - learning_rate * m_hat / (sqrt(v / (1 - b2**t)) + epsilon), m, v, mu_product
 
 
-# Where Keras on TensorFlow casts a number that is no hyperparameter: its rule with the casts in it.
-CAST_RULES = {"nadam": _nadam}
+@rule(each="matrix")
+def _muon_on_torch(x, g, v, *, learning_rate, momentum, eps, weight_decay):
+    """Muon casts its momentum, less 1 where it gathers gradients."""
+    v = v + (g + float32(momentum - 1) * v)
+    o = g + float32(momentum) * v
+    o = newton_schulz(o / (norm(o) + eps))
+    return x - learning_rate * (0.2 * sqrt(max(x.shape)) * o + weight_decay * x), v
+
+
+# Where Keras casts a number that is no hyperparameter, or one and the same in two ways: its rule with the casts in it.
+CAST_RULES = {("tensorflow", "nadam"): _nadam, ("torch", "muon"): _muon_on_torch}
 
 
 def rule_as_cast(name: str) -> Callable:
     """Keras' rule, with the casts in it that `accounted` cannot express."""
-    on_tensorflow = keras().backend.backend() == "tensorflow"
-    return CAST_RULES[name] if name in CAST_RULES and on_tensorflow else DIALECTS[name].rule
+    return CAST_RULES.get((keras().backend.backend(), name), DIALECTS[name].rule)
 
 
 def _share_left(hyperparameters):
@@ -225,11 +241,12 @@ def accounted(name: str, hyperparameters: dict) -> dict:
     """The hyperparameters that meet Keras' float32 casts, from and to the book's names.
 
     The rate is a float32 variable in every optimizer. On TensorFlow, SGD casts its momentum, Adagrad its first
-    accumulator, and Adam its betas, but for their powers only; on PyTorch, every optimizer casts its weight decay.
+    accumulator, and Adam its betas, but for their powers only; on PyTorch, every optimizer but Muon casts its weight
+    decay.
     """
     rounded = hyperparameters | {"lr": float32(hyperparameters["lr"])}
     if name in CASTS and keras().backend.backend() == "tensorflow":
         rounded |= CASTS[name](rounded)
-    if "weight_decay" in hyperparameters and keras().backend.backend() == "torch":
+    if "weight_decay" in hyperparameters and name != "muon" and keras().backend.backend() == "torch":
         rounded |= _share_left(rounded)
     return rounded
