@@ -138,6 +138,7 @@ def test_torch_changes_a_gradient_just_within_the_limit():
     clip_grad_norm_([tensor], 1.0)
     assert tensor.grad.item() == pytest.approx(before[0] * (1 - 5e-7), rel=1e-12)
     assert clip_by_global_norm([before], 1.0)[0] == before
+    assert clip_by_global_norm([before], 1.0, eps=1e-6)[0] == pytest.approx(tensor.grad.item(), rel=1e-15)
 
 
 def test_keras_changes_gradients_within_the_limit_by_a_rounding():
@@ -361,6 +362,14 @@ def test_a_square_that_overflows_or_vanishes_does_no_harm(clip, array, dtype, wh
         assert str(clipped.dtype).endswith(dtype)
     unit = np.finfo(dtype)
     np.testing.assert_allclose(got, np.array(values) / 3, rtol=10 * unit.eps, atol=unit.smallest_subnormal)
+
+
+@by_norm
+@make
+def test_more_entries_than_float16_can_count(clip, array):
+    """Its largest number is 65504."""
+    (clipped,) = clip([made(array, np.ones(70_000), "float16")], 1.0)
+    np.testing.assert_allclose(np.asarray(clipped, dtype=float), 70_000**-0.5, rtol=2**-11)
 
 
 @pytest.mark.parametrize("dtype", HARD)
