@@ -121,9 +121,10 @@ def bound(framework, case, counterpart):
     if name in RECURSIVE:
         return CLOSED + 1.5 * STEPS  # torch makes each rate from the last one, by up to three operations
     if name == "CosineAnnealingLR":
-        # The step after the end leads away from zero height: 1 + cos(pi + pi / T), about (pi / T)**2 / 2, is rounded by
-        # a quarter of a unit, and grows to 2 on the way up.
-        return CLOSED + 1.5 * STEPS + (numbers["steps"] / math.pi) ** 2
+        # The step after the end leads away from height 0. There 1 + cos(pi t / T) is about (pi / T)**2 / 2. It is
+        # rounded by a quarter of a unit, and its angle by half a unit: as shares of it, on both sides, by (T / pi)**2
+        # and 2 t units. The shares stay, while it grows to 2.
+        return CLOSED + 1.5 * STEPS + (numbers["steps"] / math.pi) ** 2 + 2 * STEPS
     if name == "CosineDecayRestarts":
         return CLOSED + STEPS / numbers["steps"]  # it counts runs, and takes the difference to a whole number
     if name == "CyclicLR":  # likewise in cycles, and divides by the share that is the way up, or down

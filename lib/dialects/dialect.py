@@ -84,7 +84,7 @@ def _map(mapping, hyperparameters: dict) -> dict:
     def changes(name):
         return callable(hyperparameters.get(name)) or any(mapped[name] != first[name] for mapped in later)
 
-    # A bound that sinks with the step, such as Adafactor's on the rate, may be felt late. (Schedules may not reach there.)
+    # A bound that sinks with the step, such as Adafactor's on the rate, may be felt late. A schedule may end before.
     late = () if any(map(callable, hyperparameters.values())) else (10**6,)
     first, *later = (mapping(at, t) for t in (1, 2, *late))
     return {

@@ -172,6 +172,7 @@ def _from_no_correction(at, t):
 
 _NO_BETA1 = "on TensorFlow, Keras takes gradients at the average itself, for which beta1 would have to be 1."
 
+
 def _nadam_to_paper(at, t):
     """Hands on the speed at which the momentum grows, as PyTorch calls it."""
     return at(t) | {"momentum_decay": 1.0}
@@ -190,6 +191,7 @@ def _lamb_without_decay(at, t):
     if at(t)["weight_decay"] != 0:
         raise LookupError("the decay stands outside the ratio of norms in Keras, in the paper inside.")
     return at(t)
+
 
 _LONGER_SIDE = "Keras multiplies by 0.2 sqrt(max(rows, columns)), for which no one rate makes up in all matrices."
 

@@ -246,7 +246,9 @@ def _radam_from_paper(at, t):
     """The paper's threshold, or that of another framework."""
     return {"threshold": 4.0} | at(t)
 
+
 _LATE = "optax takes each step a gradient late."
+
 
 def _lars_without_decay(at, t):
     """The same hyperparameters, if nothing decays."""
@@ -268,6 +270,7 @@ def _adafactor_from_paper(at, t):
     if now["eps2"] != 0.001:
         raise LookupError("eps2 is 0.001 in optax.")
     return now | {"lr": min(now["lr"], t**-0.5)}
+
 
 _AHEAD = "optax frees the velocity of its bias, for one step more than there were, and multiplies wide matrices."
 
@@ -413,8 +416,7 @@ DIALECTS = {
     "lars": Dialect(
         optimizer="optax.lars",
         rule=lars,
-        names=RATE
-        | {"momentum": "momentum", "weight_decay": "weight_decay", "trust_coefficient": "trust_coefficient"},
+        names=RATE | {"momentum": "momentum", "weight_decay": "weight_decay", "trust_coefficient": "trust_coefficient"},
         state={"v": "trace"},
         to_paper=_lars_without_decay,
         from_paper=_lars_without_decay,

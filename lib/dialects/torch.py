@@ -248,6 +248,7 @@ def _norm_alone(at, t):
 
 _REST = "after a flip of the gradient the paper takes the last step back, and PyTorch rests."
 
+
 def _adafactor_to_paper(at, t):
     """The smallest root of V -> the smallest V; they agree on gradients that are far above it."""
     now = at(t)

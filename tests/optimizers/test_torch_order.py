@@ -11,11 +11,11 @@ import pytest
 import torch
 
 from lib.dialects.torch import DIALECTS
-from lib.referees import compare, hyperparameters_for, record, replay
+from lib.optimizers.rule import named_for
+from lib.referees import compare, hyperparameters_for, record, replay, shapes_for, task
 from lib.referees import torch as referee
 from tests.conftest import ROOT
-from tests.optimizers.torch_order import REORDERED, in_torchs_order
-
+from tests.optimizers.torch_order import ELEMENTWISE, REORDERED, in_torchs_order
 
 ULPS = 13  # a random walk of 2 x 1,000 roundings, each of some 0.3 ulp
 
@@ -35,7 +35,7 @@ def deviations():
 
 
 @pytest.mark.parametrize("dtype", ["torch.float64", "torch.float32"])
-@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("name", ELEMENTWISE)
 def test_zero_ulps(deviations, name, dtype):
     assert deviations[dtype][name].keys() == {"x", *DIALECTS[name].state}
     assert set(deviations[dtype][name].values()) == {0.0}
@@ -44,10 +44,11 @@ def test_zero_ulps(deviations, name, dtype):
 @pytest.mark.parametrize("name", REORDERED)
 def test_only_the_order_is_another(name):
     """Otherwise a rule could be reordered into torch's, and differ from the one on the page."""
-    recording, hyperparameters = record(1000), hyperparameters_for(name)
+    recording, hyperparameters = task(name, "every_size")
     readable = replay(DIALECTS[name].rule, recording, **hyperparameters)
     reordered = replay(in_torchs_order(name), recording, **hyperparameters)
-    bound = 3e-14 if name == "nadam" else 1e-14  # torch adds Nadam's step in two parts: x is rounded twice
+    # torch rounds x twice a step: for AdamW's decay and for the rest, for the two parts of Nadam's step.
+    bound = {"adamw": 1e-13, "nadam": 3e-14}.get(name, 1e-14)
     assert 0 < compare(readable, reordered).absolute <= bound
 
 
@@ -58,7 +59,7 @@ def test_torch_rounds_some_square_roots_up_or_down_where_numpy_takes_the_nearest
 
 
 @pytest.mark.parametrize(("dtype", "steps"), [(torch.float32, 1000), (torch.bfloat16, 100)], ids=str)
-@pytest.mark.parametrize("name", DIALECTS)
+@pytest.mark.parametrize("name", sorted(DIALECTS.keys() - {"muon"}))  # PyTorch steps it in bfloat16 always
 def test_agrees_in_low_precision(name, dtype, steps):
     """Both sides in float32 or bfloat16, with torch as it is: apart by a few units in the last place, as in float64.
 
@@ -66,10 +67,13 @@ def test_agrees_in_low_precision(name, dtype, steps):
     alike. torch computes each statement in float32 and rounds once; ours rounds at every operation.
     """
     array = lambda a: torch.tensor(a, dtype=dtype)
-    recording, hyperparameters = record(steps, 1.0), hyperparameters_for(name, 1.0)
+    rule, hyperparameters = DIALECTS[name].rule, hyperparameters_for(name, 1.0)
+    recording = record(steps, 1.0, shapes=shapes_for(rule))
     hyperparameters["lr"] *= 1 if name == "adadelta" else 5
+    if name == "adafactor":  # torch's own default; the paper's 1e-30, squared, is 0 in float32
+        hyperparameters["eps1"] = torch.finfo(dtype).eps
     theirs = referee.replay(name, recording, array=array, **hyperparameters)
-    mine = replay(DIALECTS[name].rule, recording, array=array, **hyperparameters)
+    mine = replay(rule, recording, array=array, **named_for(rule, hyperparameters))
     compare(mine, theirs)  # refuses what does not move
     # AdamW's factor 1 - lr * weight_decay is rounded once, to float32, and then shrinks x by that error at every step.
     bound = steps / 2 if "weight_decay" in hyperparameters else ULPS

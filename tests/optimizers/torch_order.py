@@ -6,18 +6,20 @@ A rule stands here if its readable form rounds otherwise. Each line is one state
     python -m tests.optimizers.torch_order
 
 prints, as JSON, how far each rule that torch has ends up from torch, in parameters and in state. With torch's
-vectorized kernels, which fuse multiplication and addition, switched off (``ATEN_CPU_CAPABILITY=default``), that is zero.
+vectorized kernels switched off (``ATEN_CPU_CAPABILITY=default``), which fuse multiplication and addition, that is zero.
 """
 
 import json
+import sys
 
 import numpy as np
 import torch
 
-from lib.arrays import sqrt
+from lib.arrays import maximum, sqrt
 from lib.dialects.torch import DIALECTS
-from lib.referees import hyperparameters_for, record
+from lib.optimizers.rule import named_for
 from lib.referees import recording as ours
+from lib.referees import task
 from lib.referees import torch as referee
 
 
@@ -71,9 +73,29 @@ def radam(x, g, m, v, t, *, lr, beta1, beta2, eps):
     return x - m_hat * lr * ((1 - beta2**t) ** 0.5 / (sqrt(v) + eps)) * r, m, v
 
 
-REORDERED = {f.__name__: f for f in (rmsprop, centered_rmsprop, adadelta, adam, nadam, radam)}
+def adamw(x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay):
+    return adam(x * (1 - lr * weight_decay), g, m, v, t, lr=lr, beta1=beta1, beta2=beta2, eps=eps)
 
-RECORDINGS = {"1e-8 to 1e4": ({}, 1e4), "patterns": ({"scale": 1.0, "patterns": True}, 1.0)}
+
+def amsgrad(x, g, m, v, v_max, t, *, lr, beta1, beta2, eps):
+    m = m + (1 - beta1) * (g - m)
+    v = beta2 * v + (1 - beta2) * g * g
+    v_max = maximum(v_max, v)
+    denominator = sqrt(v_max) / (1 - beta2**t) ** 0.5 + eps
+    return x - lr / (1 - beta1**t) * m / denominator, m, v, v_max
+
+
+def adamax(x, g, m, u, t, *, lr, beta1, beta2, eps):
+    m = m + (1 - beta1) * (g - m)
+    u = maximum(beta2 * u, abs(g) + eps)
+    return x - lr / (1 - beta1**t) * m / u, m, u
+
+
+REORDERED = {f.__name__: f for f in (rmsprop, centered_rmsprop, adadelta, adam, adamw, amsgrad, adamax, nadam, radam)}
+
+
+# A norm or a product of matrices adds numbers in an order that the library chooses: those rules are left out.
+ELEMENTWISE = [name for name, dialect in DIALECTS.items() if dialect.rule.each == "entry"]
 
 
 def in_torchs_order(name):
@@ -87,10 +109,11 @@ def in_torchs_order(name):
 def deviations(name, dtype):
     """The largest difference from torch in 1,000 steps of each recording, of parameters and of every state."""
     array, apart = lambda a: torch.tensor(a, dtype=dtype), {}
-    for given, size in RECORDINGS.values():
-        recording, hyperparameters = record(1000, **given), hyperparameters_for(name, size)
+    for recording in "every_size", "patterns":
+        recording, hyperparameters = task(name, recording)
+        rule = in_torchs_order(name)
         # Tensors on our side as well: torch's square root is not always the nearest number, as NumPy's is.
-        mine = ours.run(in_torchs_order(name), recording, array=array, **hyperparameters)
+        mine = ours.run(rule, recording, array=array, **named_for(rule, hyperparameters))
         for a, b in zip(mine, referee.run(name, recording, array=array, **hyperparameters), strict=True):
             pairs = {"x": (a.params, b.params)} | {key: (a.state[key], value) for key, value in b.state.items()}
             for key, (p, q) in pairs.items():
@@ -100,5 +123,5 @@ def deviations(name, dtype):
 
 
 if __name__ == "__main__":
-    print(json.dumps({str(dtype): {name: deviations(name, dtype) for name in DIALECTS}
+    print(json.dumps({str(dtype): {name: deviations(name, dtype) for name in sys.argv[1:] or ELEMENTWISE}
                       for dtype in (torch.float64, torch.float32)}))  # fmt: skip
