@@ -882,6 +882,7 @@ def test_a_loss_is_any_single_number(loss):
         (step, {"lr": -0.1}, ValueError, r"step: lr must be a finite number >= 0, got -0.1"),
         (step, {"lr": math.nan}, ValueError, r"step: lr must be .*got nan"),
         (step, {"lr": "0.1"}, TypeError, r"step: lr must be .*got '0.1' of type str"),
+        (step, {"lr": None}, TypeError, r"step: lr must be .*got None of type NoneType"),
         (step, {"every": 0}, ValueError, r"step: every must be a whole number >= 1, got 0"),
         (step, {"every": 2.5}, ValueError, r"step: every must be a whole number >= 1, got 2.5"),
         (step, {"every": True}, TypeError, r"step: every must be .*got True"),
