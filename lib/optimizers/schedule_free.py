@@ -27,8 +27,8 @@ def schedule_free_sgd(
     """
     average = evaluation_point(x, z, beta1=beta1)
     z = z - lr * (g + weight_decay * x)
-    total = total + lr**2
-    c = lr**2 / (total + (total == 0))
+    total = total + lr * lr
+    c = lr * lr / (total + (total == 0))
     average = (1 - c) * average + c * z
     return (1 - beta1) * z + beta1 * average, z, total
 
@@ -49,7 +49,7 @@ def schedule_free_adamw(
     v = beta2 * v + (1 - beta2) * g**2
     rate = lr * sqrt(1 - beta2**t)
     z = z - rate * (g / (sqrt(v) + eps) + weight_decay * x)
-    total = total + rate**2
-    c = rate**2 / (total + (total == 0))
+    total = total + rate * rate
+    c = rate * rate / (total + (total == 0))
     average = (1 - c) * average + c * z
     return (1 - beta1) * z + beta1 * average, z, v, total

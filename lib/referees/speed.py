@@ -8,26 +8,28 @@ all rounds counts.
 """
 
 import json
-import os
-import platform
 import random
 import sys
 import time
 from datetime import date
-from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
+from lib.dialects import DIALECTS
 from lib.optimizers import RULES, Optimizer
+from lib.optimizers.rule import start
 from lib.referees import keras as keras_referee
 from lib.referees import torch as torch_referee
+from lib.referees.machine import ROOT, machine, versions
 
 SIZES = (10, 1_000, 10_000)
 ROUNDS, CALLS = 40, 20
-RECORD = Path(__file__).parents[2] / "results" / "speed.json"
+# The rules that both have, entry by entry.
+MEASURED = [name for name in DIALECTS["torch"] if RULES[name].each == "entry" and name in DIALECTS["keras"]]
+RECORD = ROOT / "results" / "speed.json"
 
 
 def contenders(name: str, size: int, dtype) -> dict:
@@ -37,7 +39,7 @@ def contenders(name: str, size: int, dtype) -> dict:
     hyperparameters = RULES[name].defaults
     steps = {}
 
-    rule, state, time = RULES[name], [np.full_like(x, v) for v in RULES[name].state.values()], [1]
+    rule, state, time = RULES[name], list(start(RULES[name], x, hyperparameters).values()), [1]
 
     def bare():  # state goes from step to step, as in a training loop
         new = rule(x, g, *state, *(time if rule.counts_steps else ()), **hyperparameters)
@@ -51,7 +53,7 @@ def contenders(name: str, size: int, dtype) -> dict:
     for flavor in ("default", "foreach", "fused"):
         tensor = torch.tensor(x, requires_grad=True)
         tensor.grad = torch.tensor(g)
-        optimizer = torch_referee.OPTIMIZERS[name]([tensor], **hyperparameters)
+        optimizer = torch_referee.make(DIALECTS["torch"][name], [tensor], hyperparameters)
         if flavor != "default":
             if flavor not in optimizer.defaults:
                 continue
@@ -67,7 +69,7 @@ def contenders(name: str, size: int, dtype) -> dict:
     tf = keras_referee.tensorflow()
     for flavor in ("eager", "tf.function"):
         variable, gradient = tf.Variable(x), tf.constant(g)
-        optimizer = keras_referee.OPTIMIZERS[name](tf.keras.optimizers, **hyperparameters)
+        optimizer = keras_referee.make(DIALECTS["keras"][name], hyperparameters)
         optimizer.build([variable])
 
         def step(optimizer=optimizer, variable=variable, gradient=gradient):
@@ -96,7 +98,7 @@ def main() -> None:
     rows = []
     for dtype in ("float32", "float64"):
         for size in SIZES:
-            for name in RULES:
+            for name in MEASURED:
                 best = measure(contenders(name, size, dtype))
                 rows.append({"dtype": dtype, "size": size, "rule": name}
                             | {key: round(1e6 * seconds, 2) for key, seconds in best.items()})  # fmt: skip
@@ -105,9 +107,8 @@ def main() -> None:
         "command": "python -m lib.referees.speed",
         "date": date.today().isoformat(),
         "unit": "microseconds a step, smallest of interleaved rounds, one thread",
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {"python": platform.python_version()}
-        | {p: version(p) for p in ("numpy", "torch", "tensorflow", "keras")},
+        "machine": machine(),
+        "versions": versions("numpy", "torch", "tensorflow", "keras"),
         "rows": rows,
     }
     RECORD.parent.mkdir(exist_ok=True)
@@ -115,14 +116,6 @@ def main() -> None:
     table = pd.DataFrame(rows).set_index(["dtype", "size", "rule"])
     print(table.div(table["our rule"], axis=0).round(2).to_string())
     print(f"\nTimes as multiples of our rule's. Written to {RECORD.relative_to(Path.cwd())}.")
-
-
-def _processor() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from lib.optimizers import RULES
 from lib.referees import speed
 
 
-@pytest.mark.parametrize("name", RULES)
+@pytest.mark.parametrize("name", speed.MEASURED)
 def test_contenders_take_steps(name):
     steps = speed.contenders(name, 10, "float32")
     assert {
