@@ -1,4 +1,4 @@
-"""The drivers of what stands around a rule do what the referees do where nothing does, and step when they should."""
+"""The drivers of what stands around a rule do what the referees do if nothing stands there, and step when due."""
 
 import numpy as np
 import optax
