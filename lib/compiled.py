@@ -255,13 +255,16 @@ def _trace(rule, arrays, shapes, counts) -> fx.Graph:
     numbers = [torch.tensor(0.5, dtype=arrays[0].dtype) for _ in ("t", *rule.defaults)]
     try:
         traced = make_fx(update, tracing_mode="fake" if shapes else "symbolic")(*arrays, *numbers)
+        # PyTorch takes it for granted that a length it leaves open is not 1, so that one is looked at by itself.
+        single = traced if shapes else make_fx(update, tracing_mode="fake")(*(a[:1] for a in arrays), *numbers)
     except (GuardOnDataDependentSymNode, DataDependentOutputException) as error:
         raise TypeError(
             f"{rule.__name__} cannot be compiled, because it looks at the value of an array or a number: replace if, "
             "max, float, math by functions of lib.arrays, or step with lib.optimizers.Optimizer."
         ) from error
     shape, *others = (getattr(node.meta["val"], "shape", None) for node in _reached(traced.graph, len(arrays)))
-    if shapes is None and (traced.shape_env.guards or any(other != shape for other in others)):
+    differs = any(other != shape for other in others) or single.code != traced.code
+    if shapes is None and (traced.shape_env.guards or differs):
         raise TypeError(f"{rule.__name__} does not step every entry on its own: mark it with @rule(each='array').")
     return traced.graph
 

@@ -100,7 +100,8 @@ def test_reciprocals_are_all_that_differs(name, dtype):
 @pytest.mark.parametrize("name", [name for name, f in COMPILED.items() if f.each != "entry"])
 @every_dtype
 def test_rules_that_see_whole_arrays_sum_in_another_order(name, dtype):
-    """A sum of n terms differs by n ulps at most, and by as large a share a step of about 0.01."""
+    """A sum of n terms differs by n ulps at most, and by as large a share a step of about 0.01. A state that sums over
+    all steps, as Shampoo's do, gathers one more a step."""
     f, (recording, hyperparameters) = RULES[name], task(name, dtype)
     fast, slow = Compiled(f, **hyperparameters), Optimizer(f, **hyperparameters)
     array = torch.tensor if f.each == "matrix" else np.asarray  # whose LAPACK may choose other eigenvectors
@@ -111,7 +112,7 @@ def test_rules_that_see_whole_arrays_sum_in_another_order(name, dtype):
         pairs = [(flat(params), flat(theirs))]
         pairs += [(flat(s[key] for s in o.state.values()) for o in (fast, slow)) for key in f.state]
         for ours, right in pairs:
-            assert np.abs(ours - right).max() <= 10 * np.finfo(dtype).eps * max(1, np.abs(right).max())
+            assert np.abs(ours - right).max() <= (10 + t) * np.finfo(dtype).eps * max(1, np.abs(right).max())
     assert (flat(params) != flat(recording.start)).any()
 
 

@@ -42,13 +42,14 @@ RATES = {
     "adadelta": lambda size: 1.0,
     "lars": lambda size: 1.0,  # of which its trust coefficient leaves a thousandth
     "centered_rmsprop": lambda size: 0.0001,
+    "lion": lambda size: 2.0**-7,  # its steps are all of one length, which would be rounded the same way each time
     "radam": lambda size: 0.01 / max(size, 1) ** 0.5,  # five steps that grow with the gradient, then some that do not
     "schedule_free_sgd": lambda size: 0.01 / size,
 }
 
 # What the paper leaves at a value that would hide it from the proof; functions are of the size of gradients.
 SHOWN: dict[str, dict] = {
-    "lion": {"weight_decay": 0.1},
+    "lion": {"weight_decay": 0.125},  # where x shrinks first, 1 - lr * weight_decay would be rounded once for all steps
     "lamb": {"weight_decay": 0.1},
     "muon": {"weight_decay": 0.1},
     "sophia": {"gamma": 0.5},  # a third of the steps are clipped; with the paper's 0.01 nearly all are

@@ -1,8 +1,8 @@
 """Keras as a referee, on TensorFlow or the backend that ``KERAS_BACKEND`` names, and the account of its float32 casts.
 
-Keras keeps its learning rate in float32 even where parameters are float64, and on TensorFlow sends other
+On TensorFlow, Keras keeps its learning rate in float32 even where parameters are float64, and sends other
 hyperparameters through float32, too: 0.9 becomes 0.8999999762. `accounted` gives our side the same rounded numbers;
-what is left is rounding at the last digit.
+what is left is rounding at the last digit. On PyTorch and JAX, Keras computes in float64 if it is told to (`_double`).
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from lib.dialects import Dialect
 from lib.dialects.keras import DIALECTS
 from lib.optimizers.muon import newton_schulz
 from lib.optimizers.rule import rule
-from lib.referees.recording import Moment, Recording, flat
+from lib.referees.recording import Moment, Recording
 
 
 @contextlib.contextmanager
@@ -71,8 +71,7 @@ def make(dialect: Dialect, hyperparameters: dict):
 def _muon():
     """keras.optimizers.Muon, with what it lacks for parameters of float64.
 
-    It multiplies a step by a root of float32, and TensorFlow does not multiply numbers of two dtypes. On PyTorch and
-    JAX, Keras takes norms in float32.
+    It multiplies a step by a root of float32, and TensorFlow does not multiply numbers of two dtypes.
     """
     ops = keras().ops
 
@@ -81,20 +80,31 @@ def _muon():
             root = ops.sqrt(ops.maximum(x.shape[0], x.shape[1]))
             return x * ops.cast(root, x.dtype) * self.rms_rate
 
-        def zeropower_via_newtonschulz5(self, x, steps):
-            with mock.patch("keras.src.ops.norm", lambda x, **_: ops.sqrt(ops.sum(x * x))):
-                return super().zeropower_via_newtonschulz5(x, steps)
-
     return Muon
 
 
-def run(name: str, recording: Recording, array: Callable | None = None, **hyperparameters) -> Iterator[Moment]:
-    """Where Keras is after each step through a recording. Arguments as in `lib.referees.torch.run`."""
+@contextlib.contextmanager
+def _double():
+    """Let Keras on PyTorch or JAX compute in float64, as ``set_floatx`` tells it to, with means, norms and maxima.
+
+    Those Keras takes in float32 everywhere but on TensorFlow, "to be aligned with JAX's default behavior".
+    """
+    before = keras().config.floatx()
     with contextlib.ExitStack() as stack:
+        if keras().backend.backend() != "tensorflow":
+            keras().config.set_floatx("float64")
+            stack.callback(keras().config.set_floatx, before)
+            stack.enter_context(mock.patch.dict("keras.src.backend.common.dtypes.BIT64_TO_BIT32_DTYPE", clear=True))
         if keras().backend.backend() == "jax":
             import jax
 
             stack.enter_context(jax.enable_x64(True))
+        yield
+
+
+def run(name: str, recording: Recording, array: Callable | None = None, **hyperparameters) -> Iterator[Moment]:
+    """Where Keras is after each step through a recording. Arguments as in `lib.referees.torch.run`."""
+    with _double():
         dialect = DIALECTS[name]
         array = array or keras().ops.convert_to_tensor
         at = lambda step: {key: value(step) if callable(value) else value for key, value in hyperparameters.items()}
@@ -102,20 +112,41 @@ def run(name: str, recording: Recording, array: Callable | None = None, **hyperp
         params = [keras().Variable(array(a), dtype=a.dtype) for a in recording.start]
         optimizer = make(dialect, at(0))
         optimizer.build(params)
+        apply = _compiled(optimizer, params) if {*changing} <= {"lr"} else lambda g: optimizer.apply(g, params)
+        look = lambda: [_flat(params), *(_flat(getattr(optimizer, theirs)) for theirs in dialect.state.values())]
+        look = tensorflow().function(look) if keras().backend.backend() == "tensorflow" else look
         for step, gradients in enumerate(recording.gradients):
             for argument, value in dialect.arguments({key: at(step)[key] for key in changing}).items():
                 setattr(optimizer, argument, value)
-            optimizer.apply([array(g) for g in gradients], params)
-            yield Moment(
-                flat(map(keras().ops.convert_to_numpy, params)),
-                {ours: flat(map(keras().ops.convert_to_numpy, _state(optimizer, theirs)))
-                 for ours, theirs in dialect.state.items()},
-                int(optimizer.iterations),
-            )  # fmt: skip
+            apply([array(g) for g in gradients])
+            where, *state = map(keras().ops.convert_to_numpy, look())
+            yield Moment(where, dict(zip(dialect.state, state, strict=True)), int(optimizer.iterations))
 
 
-def _state(optimizer, name):
-    return getattr(optimizer, name)
+def _compiled(optimizer, params) -> Callable:
+    """A step as ``fit`` takes it: a graph on TensorFlow, compiled by XLA on JAX. In it all but the rate is constant."""
+    backend = keras().backend.backend()
+    if backend == "tensorflow":
+        return tensorflow().function(lambda gradients: optimizer.apply(gradients, params))
+    if backend == "jax":
+        import jax
+
+        pure = jax.jit(optimizer.stateless_apply)
+
+        def apply(gradients):
+            variables = [*params, *optimizer.variables]
+            new = pure([v.value for v in optimizer.variables], gradients, [p.value for p in params])
+            for variable, value in zip(variables, [*new[0], *new[1]], strict=True):
+                variable.assign(value)
+
+        return apply
+    return lambda gradients: optimizer.apply(gradients, params)
+
+
+def _flat(variables):
+    """`flat`, by Keras: to look at one large tensor is faster than at many small ones."""
+    ops = keras().ops
+    return ops.concatenate([ops.reshape(ops.convert_to_tensor(v), (-1,)) for v in variables])
 
 
 def replay(name: str, recording: Recording, **hyperparameters) -> np.ndarray:
@@ -182,7 +213,7 @@ def _all_of(*names):
     return lambda hyperparameters: {name: float32(hyperparameters[name]) for name in names}
 
 
-# What Keras on TensorFlow casts besides the rate, by rule.
+# What Keras casts besides the rate, by rule.
 CASTS = {
     "momentum": lambda h: {"momentum": float32(h["momentum"])},
     "nesterov": lambda h: {"momentum": float32(h["momentum"])},
@@ -211,42 +242,20 @@ def _nadam(x, g, m, v, mu_product=1.0, t=1, *, learning_rate, beta_1, beta_2, ep
     return x - learning_rate * m_hat / (sqrt(v / (1 - b2**t)) + epsilon), m, v, mu_product
 
 
-@rule(each="matrix")
-def _muon_on_torch(x, g, v, *, learning_rate, momentum, eps, weight_decay):
-    """Muon casts its momentum, less 1 where it gathers gradients."""
-    v = v + (g + float32(momentum - 1) * v)
-    o = g + float32(momentum) * v
-    o = newton_schulz(o / (norm(o) + eps))
-    return x - learning_rate * (0.2 * sqrt(max(x.shape)) * o + weight_decay * x), v
-
-
-# Where Keras casts a number that is no hyperparameter, or one and the same in two ways: its rule with the casts in it.
-CAST_RULES = {("tensorflow", "nadam"): _nadam, ("torch", "muon"): _muon_on_torch}
-
-
 def rule_as_cast(name: str) -> Callable:
-    """Keras' rule, with the casts in it that `accounted` cannot express."""
-    return CAST_RULES.get((keras().backend.backend(), name), DIALECTS[name].rule)
-
-
-def _share_left(hyperparameters):
-    """On PyTorch what a decay leaves of x, 1 - lr * weight_decay, is a float32."""
-    lr, weight_decay = hyperparameters["lr"], np.float32(hyperparameters["weight_decay"])
-    at = lambda step: lr(step) if callable(lr) else lr
-    left = lambda step: float(1 - np.float32(at(step)) * weight_decay)
-    return {"weight_decay": lambda step: (1 - left(step)) / at(step)}
+    """Keras' rule, with the casts in it that `accounted` cannot express: Nadam's, which are of a number that is no
+    hyperparameter, and of one and the same number in two ways."""
+    on_tensorflow = keras().backend.backend() == "tensorflow"
+    return _nadam if name == "nadam" and on_tensorflow else DIALECTS[name].rule
 
 
 def accounted(name: str, hyperparameters: dict) -> dict:
     """The hyperparameters that meet Keras' float32 casts, from and to the book's names.
 
-    The rate is a float32 variable in every optimizer. On TensorFlow, SGD casts its momentum, Adagrad its first
-    accumulator, and Adam its betas, but for their powers only; on PyTorch, every optimizer but Muon casts its weight
-    decay.
+    On TensorFlow the rate is a float32 variable in every optimizer. SGD casts its momentum, Adagrad its first
+    accumulator, and Adam its betas, but for their powers only.
     """
+    if keras().backend.backend() != "tensorflow":
+        return hyperparameters
     rounded = hyperparameters | {"lr": float32(hyperparameters["lr"])}
-    if name in CASTS and keras().backend.backend() == "tensorflow":
-        rounded |= CASTS[name](rounded)
-    if "weight_decay" in hyperparameters and name != "muon" and keras().backend.backend() == "torch":
-        rounded |= _share_left(rounded)
-    return rounded
+    return rounded | (CASTS[name](rounded) if name in CASTS else {})

@@ -13,6 +13,8 @@ Where eps, or Keras' start of G, outweighs the gradients (Adadelta, and Adagrad 
 is gradient descent: there only the other sizes tell rules apart.
 """
 
+import os
+
 import pytest
 
 from lib.dialects import DIALECTS, translate
@@ -21,6 +23,7 @@ from lib.referees import RECORDINGS, compare, hyperparameters_for, judge, record
 
 BOUND = 1e-14
 STATE_BOUND = 1000 * 2**-53
+BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
 def agrees(name, bound=BOUND, state_bound=STATE_BOUND, **bounds):

@@ -15,7 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from lib.checks import FRACTION, POSITIVE, RANGES
+from lib.checks import ENLARGEMENT, FRACTION, POSITIVE, RANGES
 from lib.dialects import keras
 from lib.optimizers import (
     RULES,
@@ -279,12 +279,12 @@ def test_a_rule_that_takes_curvature_is_given_it():
 
 def test_a_state_may_start_at_the_parameter_a_hyperparameter_or_another_number():
     @rule
-    def f(x, g, z="x", d="lr", p=1.0, *, lr=0.1):
-        return x - lr * g, z, d, p
+    def f(x, g, z="x", size="lr", p=1.0, *, lr=0.1):
+        return x - lr * g, z, size, p
 
     optimizer = Optimizer(f, p=3, lr=lambda step: 0.5 / (1 + step))
     optimizer.step([np.array([7.0, 8.0])], [np.ones(2)])
-    assert {key: a.tolist() for key, a in optimizer.state[0].items()} == {"z": [7, 8], "d": [0.5, 0.5], "p": [3, 3]}
+    assert {key: a.tolist() for key, a in optimizer.state[0].items()} == {"z": [7, 8], "size": [0.5, 0.5], "p": [3, 3]}
     with pytest.raises(TypeError, match="f: p must be a finite number, got 'x'"):
         Optimizer(f, p="x")
     with pytest.raises(TypeError, match="unknown hyperparameter 'z'"):
@@ -295,8 +295,9 @@ def test_a_state_may_start_at_the_parameter_a_hyperparameter_or_another_number()
 
 
 def above_float16(name):
-    """An optimizer whose eps is not 0 in float16."""
-    return Optimizer(RULES[name], lr=0.01, **{"eps": 1e-3} if "eps" in RULES[name].defaults else {})
+    """An optimizer whose eps is not 0 in float16, and whose rate has a square there that PyTorch can divide by: it
+    multiplies by the reciprocal, and float16 ends at 65,504."""
+    return Optimizer(RULES[name], lr=0.5, **{"eps": 1e-3} if "eps" in RULES[name].defaults else {})
 
 
 def shapes_of_state(name, x):
@@ -453,7 +454,8 @@ def test_a_bad_hyperparameter_is_named(f, name, value, error):
     with pytest.raises(error, match=f"^{f.__name__}: {name} must be a") as raised:
         Optimizer(f, **{name: value})
     assert repr(value) in str(raised.value)
-    optimizer = Optimizer(f, **{name: lambda step: value if step == 2 else 0.5})
+    good = 1.0 if RANGES[name] is ENLARGEMENT else 0.5
+    optimizer = Optimizer(f, **{name: lambda step: value if step == 2 else good})
     params = [np.ones(2)]
     for _ in range(2):
         params = optimizer.step(params, [np.ones(2)])

@@ -1,7 +1,6 @@
 """The schedule-free rules are those of Defazio et al. Optax's SGD is, too, but for falling rates; its AdamW frees v of
 its bias and not the rate; Keras' leaves beta1 out."""
 
-import os
 from dataclasses import replace
 
 import jax
@@ -18,7 +17,7 @@ from lib.optimizers.rule import named_for
 from lib.optimizers.schedule_free import evaluation_point
 from lib.referees import compare, hyperparameters_for, judge, record
 from lib.referees import replay as replay_rule
-from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
+from tests.optimizers.proofs import BACKEND, BOUND, agrees, disagrees, translates
 
 # XLA divides by the number beta1 as a multiplication by 1 / beta1, even outside of jit. That number is off by up to
 # 2**-53 of it, always the same way, and so is each average that optax finds from x and z. An average of averages keeps
@@ -29,7 +28,7 @@ DRIFT = 1000 * 2**-53
 test_sgd_agrees = agrees("schedule_free_sgd", optax=DRIFT)
 # Keras goes by way of an average that cancels: it rounds x six times a step, not three. In its order of operations
 # nothing is left, as is tested below. On JAX it divides as optax does.
-KERAS_ON_JAX = os.environ.get("KERAS_BACKEND") == "jax"
+KERAS_ON_JAX = BACKEND == "jax"
 test_adamw_agrees = agrees("schedule_free_adamw", optax=DRIFT, keras=DRIFT if KERAS_ON_JAX else 2 * BOUND)
 test_adamw_translates = translates("schedule_free_adamw")
 

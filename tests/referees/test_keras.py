@@ -9,6 +9,7 @@ from lib.dialects.keras import adam
 from lib.optimizers.rule import named_for
 from lib.referees import DIALECTS, compare, hyperparameters_for, judge, record, replay, shapes_for
 from lib.referees import keras as referee
+from lib.referees.recording import flat
 
 CAST = [name for name in DIALECTS["keras"] if name != "adadelta"]  # adadelta's lr is 1, and it casts nothing else
 
@@ -49,4 +50,4 @@ def test_float64_hyperparameters_are_not_cast():
     for gradients in recording.gradients:
         theirs.apply_gradients(zip(map(tf.constant, gradients), variables, strict=True))
     ours = replay(adam, recording, learning_rate=0.01, epsilon=1e-8)[-1]
-    assert np.abs(ours - referee.flat(variables)).max() <= 1e-14
+    assert np.abs(ours - flat(variables)).max() <= 1e-14
