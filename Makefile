@@ -3,7 +3,7 @@
 # Make 3.81 passes a recipe the PATH below only if the shell is not its default one.
 SHELL := bash
 .DEFAULT_GOAL := help
-.PHONY: help book test serve lab execute lint bench clean
+.PHONY: help book test serve lab execute lint prove bench mutants clean
 
 # The first interpreter that the pinned versions support; `make PYTHON=... book` overrides it.
 supported := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -62,8 +62,14 @@ NOTEBOOKS ?= $(wildcard chapters/*.ipynb)
 lint: $(installed)  ## check and format the code
 	ruff check --fix . && ruff format .
 
-bench: $(installed)  ## measure the speed of a step against torch and Keras; writes results/speed.json
-	$(bin)/python -m lib.referees.speed
+prove: $(installed)  ## prove every rule against every framework, in full; writes results/proofs-cpu.json
+	$(bin)/python -m lib.referees.prove
+
+bench: $(installed)  ## measure the speed and memory of a step against torch, Keras and optax; writes results/speed.json
+	env -u OMP_NUM_THREADS $(bin)/python -m lib.referees.speed
+
+mutants: $(installed)  ## break rules, dialects and schedules, and count what no test notices; writes results/mutants.json
+	$(bin)/python tests/mutants.py $(MODULES)
 
 clean:  ## remove what was built (not the environment)
 	rm -rf _build assets/vendor

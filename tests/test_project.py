@@ -19,7 +19,7 @@ from lib.optimizers import RULES
 from tests.conftest import ROOT
 
 GUIDES = ["README.md", "CONTRIBUTING.md", "intro.md"]
-EXAMPLE = r"\badamw|test_adamw|^\.venv|^node_modules"  # what a reader of the recipe makes, or `make book`
+EXAMPLE = r"\badabelief|test_adabelief|^\.venv|^node_modules"  # what a reader of the recipe makes, or `make book`
 FRAMEWORKS = {"torch", "tensorflow", "keras", "jax", "optax"}
 
 

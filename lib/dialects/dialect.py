@@ -23,7 +23,8 @@ class Dialect:
         fixed: arguments that make the framework's optimizer this rule: ``amsgrad=True``.
         state: what the framework calls the rule's state. A state that it does not keep is left out.
         to_paper, from_paper: mappings to and from the hyperparameters with which the paper's rule takes the same steps,
-            or the reason why there are none. Without either, the hyperparameters are the same.
+            or the reason why there are none. Without either, the hyperparameters are the same. The first line of the
+            docstring of ``to_paper`` says who takes the same steps.
     """
 
     optimizer: str
@@ -94,38 +95,38 @@ def _map(mapping, hyperparameters: dict) -> dict:
 
 
 def rate_outside(at, t):
-    """A velocity without the rate in it (torch, optax) -> with the rate in it (Sutskever et al. 2013)."""
+    """The paper with momentum times the rate, over the rate of the step before."""
     now, before = at(t), at(max(t - 1, 1))
     return now | {"momentum": now["momentum"] * now["lr"] / before["lr"]}
 
 
 def rate_inside(at, t):
-    """A velocity with the rate in it -> without."""
+    """A velocity without the rate in it, from one with it."""
     now, before = at(t), at(max(t - 1, 1))
     return now | {"momentum": now["momentum"] * before["lr"] / now["lr"]}
 
 
 def constant_rate(at, t):
-    """The same hyperparameters, as long as the rate does not change."""
+    """The paper, as long as the rate does not change."""
     if at(t)["lr"] != at(1)["lr"]:
         raise LookupError("where the rate stands, inside the velocity or outside, matters as soon as it changes.")
     return at(t)
 
 
 def eps_hat(at, t):
-    """eps beside the root of the uncorrected second moment (Keras) -> of the corrected one (Kingma & Ba 2015)."""
+    """The paper with eps / sqrt(1 - beta2**t)."""
     now = at(t)
     return now | {"eps": now["eps"] / sqrt(1 - now["beta2"] ** t)}
 
 
 def eps_corrected(at, t):
-    """eps beside the root of the corrected second moment -> of the uncorrected one."""
+    """eps before the bias of v is removed, from eps after it."""
     now = at(t)
     return now | {"eps": now["eps"] * sqrt(1 - now["beta2"] ** t)}
 
 
 def no_eps(at, t):
-    """The same hyperparameters, if eps is 0: inside the root or outside it is then the same."""
+    """The paper, if eps is 0."""
     now = at(t)
     if now["eps"] != 0:
         raise LookupError("eps inside the root has no equal outside it, unless it is 0.")

@@ -148,24 +148,24 @@ MOMENTS = {"m": "_momentums", "v": "_velocities"}
 
 
 def _higher_start(at, t):
-    """G + eps under the root -> a sum that starts higher by eps, and no eps."""
+    """The paper with a G that starts higher by eps, and with eps = 0."""
     now = at(t)
     return now | {"G": now.get("G", 0.1) + now["eps"], "eps": 0.0}
 
 
 def _same_start(at, t):
-    """eps outside the root, if it is 0 -> eps inside, with the paper's start."""
+    """eps inside the root and the paper's start, if eps is 0."""
     return {"G": 0.0} | no_eps(at, t)
 
 
 def _to_no_correction(at, t):
-    """Adam's corrections of m and v, both in the rate -> none."""
+    """The paper with lr * sqrt(1 - beta2**t) / (1 - beta1**t)."""
     now = at(t)
     return now | {"lr": now["lr"] * sqrt(1 - now["beta2"] ** t) / (1 - now["beta1"] ** t)}
 
 
 def _from_no_correction(at, t):
-    """No corrections -> a rate that undoes Adam's."""
+    """A rate that undoes Adam's corrections."""
     now = at(t)
     return now | {"lr": now["lr"] * (1 - now["beta1"] ** t) / sqrt(1 - now["beta2"] ** t)}
 
@@ -174,12 +174,12 @@ _NO_BETA1 = "on TensorFlow, Keras takes gradients at the average itself, for whi
 
 
 def _nadam_to_paper(at, t):
-    """Hands on the speed at which the momentum grows, as PyTorch calls it."""
+    """PyTorch with momentum_decay = 1; nothing of the paper's."""
     return at(t) | {"momentum_decay": 1.0}
 
 
 def _nadam_from_paper(at, t):
-    """The same hyperparameters, if the momentum grows as fast as here."""
+    """The hyperparameters of a framework whose momentum grows as fast."""
     now = at(t)
     if now.pop("momentum_decay", None) != 1:
         raise LookupError("the momentum grows as 1 - 0.96**t / 2; only PyTorch lets one choose.")
@@ -187,7 +187,7 @@ def _nadam_from_paper(at, t):
 
 
 def _lamb_without_decay(at, t):
-    """The same hyperparameters, if nothing decays."""
+    """The paper, if nothing decays."""
     if at(t)["weight_decay"] != 0:
         raise LookupError("the decay stands outside the ratio of norms in Keras, in the paper inside.")
     return at(t)

@@ -218,19 +218,19 @@ _SCHEDULE_FREE = "Adam's correction of early steps weighs in the paper's average
 
 
 def _rising_rate(at, t):
-    """The same hyperparameters, as long as the rate does not fall."""
+    """The paper, as long as the rate does not fall."""
     if at(t)["lr"] < at(max(t - 1, 1))["lr"]:
         raise LookupError("where the rate falls, optax weighs the average by the largest rate, the paper by this one.")
     return at(t)
 
 
 def _nadam_to_paper(at, t):
-    """Hands on a momentum that has grown from the start, as PyTorch calls it: 0.96**1e6 is 0."""
+    """PyTorch with momentum_decay = 1e6; nothing of the paper's."""
     return at(t) | {"momentum_decay": 1e6}
 
 
 def _nadam_from_paper(at, t):
-    """The same hyperparameters, if the momentum has grown from the start."""
+    """The hyperparameters of a framework whose momentum is b1 from the start: 0.96**1e6 is 0."""
     now = at(t)
     if 0.96 ** now.pop("momentum_decay", 0.0) != 0:
         raise LookupError("the momentum is b1 from the start; only PyTorch lets one choose how fast it grows.")
@@ -238,12 +238,12 @@ def _nadam_from_paper(at, t):
 
 
 def _radam_to_paper(at, t):
-    """Hands on the threshold of 5, which is 4 in the paper."""
+    """The paper, with threshold=4 in optax."""
     return {"threshold": 5.0} | at(t)
 
 
 def _radam_from_paper(at, t):
-    """The paper's threshold, or that of another framework."""
+    """With the paper's threshold, or that of another framework."""
     return {"threshold": 4.0} | at(t)
 
 
@@ -251,14 +251,14 @@ _LATE = "optax takes each step a gradient late."
 
 
 def _lars_without_decay(at, t):
-    """The same hyperparameters, if nothing decays."""
+    """The paper, if nothing decays."""
     if at(t)["weight_decay"] != 0:
         raise LookupError("the norm of gradient and decay together is not the sum of their norms.")
     return at(t)
 
 
 def _adafactor_to_paper(at, t):
-    """The same hyperparameters, as long as the rate is below the paper's bound."""
+    """The paper, as long as the rate is below 1 / sqrt(t)."""
     if at(t)["lr"] > t**-0.5:
         raise LookupError(f"the paper bounds the rate by 1 / sqrt(t), which is less than {at(t)['lr']} at step {t}.")
     return at(t)

@@ -174,21 +174,21 @@ MOMENTS = {"m": "exp_avg", "v": "exp_avg_sq"}
 
 
 def _to_no_correction(at, t):
-    """Adam's corrections of m and v -> none; they are in the rate and in eps."""
+    """The paper with lr * sqrt(1 - beta2**t) / (1 - beta1**t) and eps * sqrt(1 - beta2**t)."""
     now = at(t)
     c1, c2 = 1 - now["beta1"] ** t, sqrt(1 - now["beta2"] ** t)
     return now | {"lr": now["lr"] * c2 / c1, "eps": now["eps"] * c2}
 
 
 def _from_no_correction(at, t):
-    """No corrections -> a rate and an eps that undo Adam's."""
+    """A rate and an eps that undo Adam's corrections."""
     now = at(t)
     c1, c2 = 1 - now["beta1"] ** t, sqrt(1 - now["beta2"] ** t)
     return now | {"lr": now["lr"] * c1 / c2, "eps": now["eps"] / c2}
 
 
 def _nothing_added(at, t):
-    """The same hyperparameters, if eps is 0: inside the maximum or outside it is then the same."""
+    """The paper, if eps is 0."""
     now = at(t)
     if now["eps"] != 0:
         raise LookupError("eps inside the maximum, where it fades with the gradient, has no equal outside.")
@@ -199,12 +199,12 @@ def _nothing_added(at, t):
 
 
 def _nadam_to_paper(at, t):
-    """Hands on the speed at which the momentum grows, which the paper knows only with another m."""
+    """Keras if momentum_decay is 1, optax if it is 1e6; nothing of the paper's."""
     return {"momentum_decay": 0.004} | at(t)
 
 
 def _nadam_from_paper(at, t):
-    """Takes the speed at which the momentum grows, from a framework whose m forgets at the rate beta1, too."""
+    """The speed at which the momentum grows, from a framework whose m forgets at the rate beta1, too."""
     now = at(t)
     if "momentum_decay" not in now:
         raise LookupError("m forgets at the rate beta1, in the paper at that of the momentum.")
@@ -212,7 +212,7 @@ def _nadam_from_paper(at, t):
 
 
 def _radam_to_paper(at, t):
-    """Hands on the threshold of 5, which is 4 in the paper."""
+    """Optax with eps / sqrt(1 - beta2**t); nothing of the paper's."""
     return eps_hat(at, t) | {"threshold": 5.0}
 
 
@@ -225,19 +225,19 @@ def _radam_from_paper(at, t):
 
 
 def _centered_to_paper(at, t):
-    """A velocity without the rate in it -> with the rate in it, if eps is 0."""
+    """The paper with momentum times the rate, over the rate of the step before, if eps is 0."""
     no_eps(at, t)
     return rate_outside(at, t)
 
 
 def _centered_from_paper(at, t):
-    """A velocity with the rate in it -> without, if eps is 0."""
+    """A velocity without the rate in it, from one with it, if eps is 0."""
     no_eps(at, t)
     return rate_inside(at, t)
 
 
 def _norm_alone(at, t):
-    """The same hyperparameters, if nothing but a norm divides, and sums and averages are in one proportion."""
+    """The paper, if eps is 0 and momentum does not change: sums are then in proportion to averages."""
     now = at(t)
     if now["eps"] != 0:
         raise LookupError("eps as the least norm has no equal in one that is added to the norm, unless it is 0.")
@@ -250,7 +250,7 @@ _REST = "after a flip of the gradient the paper takes the last step back, and Py
 
 
 def _adafactor_to_paper(at, t):
-    """The smallest root of V -> the smallest V; they agree on gradients that are far above it."""
+    """The paper with eps1 squared, if nothing decays and gradients are far above eps1."""
     now = at(t)
     if now.pop("weight_decay", 0) != 0:
         raise LookupError("the paper's Adafactor has no weight decay.")
@@ -258,7 +258,7 @@ def _adafactor_to_paper(at, t):
 
 
 def _adafactor_from_paper(at, t):
-    """The smallest V -> the smallest root of V."""
+    """The smallest root of V, from the smallest V."""
     now = at(t)
     return now | {"eps1": now["eps1"] ** 0.5}
 

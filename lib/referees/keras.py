@@ -14,10 +14,9 @@ from unittest import mock
 
 import numpy as np
 
-from lib.arrays import norm, sqrt
+from lib.arrays import sqrt
 from lib.dialects import Dialect
 from lib.dialects.keras import DIALECTS
-from lib.optimizers.muon import newton_schulz
 from lib.optimizers.rule import rule
 from lib.referees.recording import Moment, Recording
 

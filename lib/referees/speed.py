@@ -1,121 +1,241 @@
-"""How fast a step is: every rule on NumPy against torch.optim and Keras, all in one run.
+"""How fast a step is, and how much memory it takes: ours against torch.optim, Keras and optax, all in one run.
 
-    python -m lib.referees.speed
+    python -m lib.referees.speed [--device cuda] [--sizes 10 10000 ...] [RULE ...]
 
-Ours run twice: the rule alone, and `Optimizer.step`, which runs it with all its checks. Each round times every
-contender once, in an order drawn anew, so that a busy moment of the machine falls on all alike; the smallest time of
-all rounds counts.
+Ours run three times: the rule alone, on NumPy (on a GPU, on PyTorch); `Optimizer.step`, which runs it with all its
+checks; and `Compiled`, which makes one kernel of it. Each round times every contender once, in an order drawn anew, so
+that a busy moment of the machine falls on all alike; the smallest time of all rounds counts. All may use all cores.
+
+Beside the times stands the floor: the bytes that a step must move, over the bandwidth of this machine, measured in the
+same rounds. Memory is what a step takes beyond what lies there before it, at its peak.
+
+The record is written after each row; a run that was stopped goes on where it was, and ``--again`` starts anew.
 """
 
+import argparse
 import json
+import math
+import os
 import random
 import sys
 import time
 from datetime import date
 from pathlib import Path
 
+import jax
 import numpy as np
+import optax
 import pandas as pd
 import torch
+from tqdm import tqdm
 
+from lib.compiled import Compiled
 from lib.dialects import DIALECTS
 from lib.optimizers import RULES, Optimizer
 from lib.optimizers.rule import start
 from lib.referees import keras as keras_referee
+from lib.referees import optax as optax_referee
 from lib.referees import torch as torch_referee
 from lib.referees.machine import ROOT, machine, versions
 
-SIZES = (10, 1_000, 10_000)
-ROUNDS, CALLS = 40, 20
-# The rules that both have, entry by entry.
+SIZES = (10, 10_000, 1_000_000, 10_000_000, 100_000_000)
+# The rules that torch and Keras have, entry by entry; of these, from a million parameters on, those that torch fuses.
 MEASURED = [name for name in DIALECTS["torch"] if RULES[name].each == "entry" and name in DIALECTS["keras"]]
-RECORD = ROOT / "results" / "speed.json"
+FUSED = ("gradient_descent", "momentum", "nesterov", "adagrad", "adam", "adamw", "amsgrad")
+FEW = 100_000  # parameters up to which `Optimizer`, which looks at every entry, takes part
+BANDWIDTH = "copy"  # what is timed for the floor: a copy, which reads and writes each byte once
 
 
-def contenders(name: str, size: int, dtype) -> dict:
-    """For each contender a function without arguments that takes one step with ``size`` parameters."""
+def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
+    """For each contender a function without arguments that takes one step with ``size`` parameters.
+
+    Args:
+        name: of a rule in `MEASURED`.
+        size: entries of the one parameter.
+        dtype: "float32" or "float64".
+        device: "cpu", or "cuda", where only ours and torch take part.
+    """
     draw = np.random.default_rng(0)
-    x, g = draw.standard_normal(size).astype(dtype), draw.standard_normal(size).astype(dtype)
+    x, g = (draw.standard_normal(size, dtype) for _ in range(2))
     hyperparameters = RULES[name].defaults
-    steps = {}
-
-    rule, state, time = RULES[name], list(start(RULES[name], x, hyperparameters).values()), [1]
-
-    def bare():  # state goes from step to step, as in a training loop
-        new = rule(x, g, *state, *(time if rule.counts_steps else ()), **hyperparameters)
-        state[:] = new[1:] if state else ()
-        time[0] += 1
-
-    steps["our rule"] = bare
-    ours, params, grads = Optimizer(rule), [x], [g]
-    steps["our Optimizer"] = lambda: ours.step(params, grads)
-
+    tensor = lambda: torch.tensor(x, device=device)
+    gradient = torch.from_numpy(g).to(device)
+    steps = {BANDWIDTH: _copy(tensor())}
+    steps["our rule"] = _rule(name, *((x, g) if device == "cpu" else (tensor(), gradient)), hyperparameters)
+    if size <= FEW:
+        ours, params, grads = Optimizer(RULES[name]), [x], [g]
+        steps["our Optimizer"] = lambda: ours.step(params, grads)
+    compiled, params = Compiled(RULES[name]), [tensor()]
+    steps["our Compiled"] = lambda: compiled.step(params, [gradient])
     for flavor in ("default", "foreach", "fused"):
-        tensor = torch.tensor(x, requires_grad=True)
-        tensor.grad = torch.tensor(g)
-        optimizer = torch_referee.make(DIALECTS["torch"][name], [tensor], hyperparameters)
-        if flavor != "default":
-            if flavor not in optimizer.defaults:
-                continue
-            optimizer.param_groups[0][flavor] = True
-            if flavor == "fused":
-                optimizer.param_groups[0]["foreach"] = False
-        try:
-            optimizer.step()
-        except RuntimeError:  # this optimizer has no fused kernel
-            continue
-        steps[f"torch {flavor}"] = optimizer.step
-
-    tf = keras_referee.tensorflow()
-    for flavor in ("eager", "tf.function"):
-        variable, gradient = tf.Variable(x), tf.constant(g)
-        optimizer = keras_referee.make(DIALECTS["keras"][name], hyperparameters)
-        optimizer.build([variable])
-
-        def step(optimizer=optimizer, variable=variable, gradient=gradient):
-            optimizer.apply_gradients([(gradient, variable)])
-
-        steps[f"keras {flavor}"] = step if flavor == "eager" else tf.function(step)
+        step = _torch(name, tensor(), gradient, flavor, hyperparameters)
+        steps |= {f"torch {flavor}": step} if step else {}
+    if device == "cpu":
+        steps |= {f"keras {flavor}": _keras(name, x, g, flavor, hyperparameters) for flavor in ("eager", "tf.function")}
+        if name in DIALECTS["optax"]:
+            steps["optax"] = _optax(name, x, g, hyperparameters)
     return steps
 
 
-def measure(steps: dict) -> dict[str, float]:
-    """Seconds a call of each function, the smallest over all rounds."""
-    best = dict.fromkeys(steps, float("inf"))
+def _copy(a):
+    b = torch.empty_like(a)
+    return lambda: b.copy_(a)
+
+
+def _rule(name, x, g, hyperparameters):
+    rule, now = RULES[name], [1]
+    state = list(start(rule, x, hyperparameters).values())
+
+    def step():  # state goes from step to step, as in a training loop
+        new = rule(x, g, *state, *(now if rule.counts_steps else ()), **hyperparameters)
+        state[:] = new[1:] if state else ()
+        now[0] += 1
+
+    return step
+
+
+def _torch(name, x, g, flavor, hyperparameters):
+    x.requires_grad_().grad = g
+    optimizer = torch_referee.make(DIALECTS["torch"][name], [x], hyperparameters)
+    if flavor != "default" and flavor not in optimizer.defaults:
+        return None
+    flags = {"foreach": flavor == "foreach", "fused": flavor == "fused"} if flavor != "default" else {}
+    optimizer.param_groups[0].update({flag: on for flag, on in flags.items() if flag in optimizer.defaults})
+    try:
+        optimizer.step()
+    except RuntimeError:  # this optimizer has no fused kernel
+        return None
+    return optimizer.step
+
+
+def _keras(name, x, g, flavor, hyperparameters):
+    tf = keras_referee.tensorflow()
+    variable, gradient = tf.Variable(x), tf.constant(g)
+    optimizer = keras_referee.make(DIALECTS["keras"][name], hyperparameters)
+    optimizer.build([variable])
+    step = lambda: optimizer.apply_gradients([(gradient, variable)])
+    return step if flavor == "eager" else tf.function(step)
+
+
+def _optax(name, x, g, hyperparameters):
+    with jax.enable_x64(x.dtype == np.float64):
+        transformation = optax_referee.make(DIALECTS["optax"][name], hyperparameters)
+        params, gradient = jax.numpy.asarray(x), jax.numpy.asarray(g)
+        now = [params.copy(), transformation.init(params)]
+
+    def update(params, state, gradient):
+        updates, state = transformation.update(gradient, state, params)
+        return optax.apply_updates(params, updates), state
+
+    compiled = jax.jit(update, donate_argnums=(0, 1))  # what was is overwritten, as everywhere else
+
+    def step():
+        with jax.enable_x64(x.dtype == np.float64):
+            now[:] = compiled(*now, gradient)
+            now[0].block_until_ready()
+
+    return step
+
+
+def measure(steps: dict, size: int = 1, device: str = "cpu") -> dict[str, float]:
+    """Seconds a call of each function, the smallest over all rounds; fewer of these where steps are of a large size."""
+    best = dict.fromkeys(steps, math.inf)
+    wait = torch.cuda.synchronize if device == "cuda" else lambda: None
+    few = size <= FEW
+    rounds, calls = (40, 20) if few else (20, 1) if size < 50_000_000 else (8, 1)
+    calls = max(calls, 5) if device == "cuda" else calls
     for step in steps.values():
         step()
-    for _ in range(ROUNDS):
+    for _ in range(rounds):
         for name in random.sample(list(steps), len(steps)):
+            wait()
             start = time.perf_counter()
-            for _ in range(CALLS):
+            for _ in range(calls):
                 steps[name]()
-            best[name] = min(best[name], (time.perf_counter() - start) / CALLS)
+            wait()
+            best[name] = min(best[name], (time.perf_counter() - start) / calls)
     return best
 
 
-def main() -> None:
-    torch.set_num_threads(1)
-    rows = []
-    for dtype in ("float32", "float64"):
-        for size in SIZES:
-            for name in MEASURED:
-                best = measure(contenders(name, size, dtype))
-                rows.append({"dtype": dtype, "size": size, "rule": name}
-                            | {key: round(1e6 * seconds, 2) for key, seconds in best.items()})  # fmt: skip
-                print(f"{dtype} {size:>6} {name}", file=sys.stderr)
-    record = {
-        "command": "python -m lib.referees.speed",
-        "date": date.today().isoformat(),
-        "unit": "microseconds a step, smallest of interleaved rounds, one thread",
-        "machine": machine(),
-        "versions": versions("numpy", "torch", "tensorflow", "keras"),
-        "rows": rows,
-    }
-    RECORD.parent.mkdir(exist_ok=True)
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
-    table = pd.DataFrame(rows).set_index(["dtype", "size", "rule"])
-    print(table.div(table["our rule"], axis=0).round(2).to_string())
-    print(f"\nTimes as multiples of our rule's. Written to {RECORD.relative_to(Path.cwd())}.")
+def peak(step, device: str = "cpu") -> int | None:
+    """Bytes that a step holds at its peak, beyond those that are held before it; None where nobody can tell."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+        before = torch.cuda.memory_allocated()
+        step()
+        torch.cuda.synchronize()
+        return torch.cuda.max_memory_allocated() - before
+    status, reset = Path("/proc/self/status"), Path("/proc/self/clear_refs")
+    if not reset.exists():
+        return None
+    kilobytes = lambda key: int(status.read_text().split(f"{key}:")[1].split()[0])
+    reset.write_text("5")  # the highest mark is from now on that of now
+    before = kilobytes("VmRSS")
+    step()
+    return 1024 * max(0, kilobytes("VmHWM") - before)
+
+
+def row(name: str, size: int, dtype: str, device: str) -> dict:
+    """Times in microseconds, the floor among them, and peaks in bytes a parameter."""
+    steps = contenders(name, size, dtype, device)
+    best = measure(steps, size, device)
+    copy = best.pop(BANDWIDTH)
+    itemsize, arrays = np.dtype(dtype).itemsize, 1 + len(RULES[name].state)
+    moved = itemsize * size * (2 * arrays + 1)  # x and the state are read and written, the gradient is read
+    bandwidth = 2 * itemsize * size / copy
+    found = {"dtype": dtype, "size": size, "rule": name, "floor": moved / bandwidth} | best
+    found = {key: round(1e6 * it, 2) if isinstance(it, float) else it for key, it in found.items()}
+    if size >= 10_000_000:  # below, what the allocator keeps in reserve would hide it
+        found["GB/s"] = round(bandwidth / 1e9, 1)
+        peaks = {key: peak(step, device) for key, step in steps.items() if key != BANDWIDTH}
+        found["peak"] = {key: None if it is None else round(it / size, 2) for key, it in peaks.items()}
+    return found
+
+
+def rows_wanted(rules, sizes, device) -> list[tuple]:
+    """(name, size, dtype) of every row, in order."""
+    dtypes = lambda size: ("float32", "float64") if size <= FEW else ("float32",)
+    chosen = lambda size: [name for name in rules if size <= FEW or name in FUSED]
+    return [(name, size, dtype) for size in sizes for dtype in dtypes(size) for name in chosen(size)]
+
+
+def ratios(rows: list[dict]) -> pd.DataFrame:
+    """Times as multiples of the fastest of ours: the rule or `Compiled`."""
+    table = pd.DataFrame(rows).drop(columns=["peak", "GB/s"], errors="ignore").set_index(["size", "dtype", "rule"])
+    return table.div(table[["our rule", "our Compiled"]].min(axis=1), axis=0).round(2)
+
+
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.referees.speed", description=__doc__.splitlines()[0])
+    parser.add_argument("rules", nargs="*", metavar="RULE", help=f"which of {', '.join(MEASURED)}; all by default")
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where all compute")
+    parser.add_argument("--sizes", nargs="+", type=int, default=SIZES, help="how many parameters")
+    parser.add_argument("--again", action="store_true", help="forget the record that there is")
+    given = parser.parse_args(arguments)
+    if strangers := set(given.rules) - set(MEASURED):
+        parser.error(f"no rule {', '.join(sorted(strangers))}; choose among {', '.join(MEASURED)}.")
+    if given.device == "cuda" and not torch.cuda.is_available():
+        parser.error("--device cuda: PyTorch sees no GPU here.")
+    torch.set_num_threads(os.cpu_count() or 1)
+    path = ROOT / "results" / ("speed.json" if given.device == "cpu" else "speed-cuda.json")
+    rows = json.loads(path.read_text())["rows"] if path.exists() and not given.again else []
+    wanted = rows_wanted(given.rules or MEASURED, given.sizes, given.device)
+    done = {(it["rule"], it["size"], it["dtype"]) for it in rows}
+    for name, size, dtype in tqdm([it for it in wanted if it not in done], desc="rows", file=sys.stderr):
+        rows.append(row(name, size, dtype, given.device))
+        record = {
+            "command": f"python -m lib.referees.speed --device {given.device}",
+            "date": date.today().isoformat(),
+            "unit": "microseconds a step, smallest of interleaved rounds, all cores; peaks in bytes a parameter",
+            "machine": machine(given.device),
+            "versions": versions("numpy", "torch", "tensorflow", "keras", "jax", "optax"),
+            "rows": rows,
+        }
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+    print(ratios(rows).to_string())
+    print(f"\nTimes as multiples of the fastest of ours. Written to {path.relative_to(ROOT)}.")
 
 
 if __name__ == "__main__":

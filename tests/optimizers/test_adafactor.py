@@ -9,6 +9,7 @@ from lib.dialects import DIALECTS
 from lib.dialects import optax as optax_dialect
 from lib.dialects import torch as torch_dialect
 from lib.optimizers import Optimizer, adafactor, rule
+from lib.optimizers.rule import named_for
 from lib.referees import Recording, hyperparameters_for, judge, record, referee, replay
 from tests.optimizers.proofs import BOUND, STATE_BOUND, agrees, disagrees, translates
 
@@ -303,3 +304,20 @@ def test_an_entry_without_a_gradient_does_not_move_in_float32_either():
         np.testing.assert_array_equal(new, x)
         assert (R > 0).all()
         assert (C > 0).all()
+
+
+@pytest.mark.parametrize(("dtype", "steps"), [(torch.float32, 1000), (torch.bfloat16, 100)], ids=str)
+def test_agrees_in_low_precision(dtype, steps):
+    """A random walk of 2 x 1,000 roundings, each of 0.3 ulp, as for other rules; but ulps of the largest entry that the
+    array has had. Its steps are in proportion to its size, and what was rounded at size 13 is there when it is 2 again.
+    """
+    array = lambda a: torch.tensor(a, dtype=dtype)
+    recording, hyperparameters = record(steps, 1.0), given(lr=0.05)
+    theirs = referee("torch").replay("adafactor", recording, array=array, **hyperparameters)
+    mine = replay(
+        torch_dialect.adafactor, recording, array=array, **named_for(torch_dialect.adafactor, hyperparameters)
+    )
+    ends = np.cumsum([a.size for a in recording.start])[:-1]
+    for ours, right in zip(np.split(mine, ends, axis=1), np.split(theirs, ends, axis=1), strict=True):
+        largest = np.maximum.accumulate(np.abs(right).max(axis=1, initial=1.0))
+        assert (np.abs(ours - right).max(axis=1) / (torch.finfo(dtype).eps * largest)).max() <= 13.5

@@ -6,7 +6,7 @@ from lib.optimizers import lion
 from lib.referees import record, replay
 from tests.optimizers.proofs import BACKEND, BOUND, agrees, disagrees, translates
 
-# Keras rounds x twice a step, once as it shrinks, and constant gradients lead x beyond 2, where an ulp is twice as large.
+# Keras rounds x twice a step, once as it shrinks, and constant gradients lead x beyond 2, where ulps are twice as long.
 # On TensorFlow the rate is a float32, and there is less to round.
 test_agrees = agrees("lion", keras=BOUND if BACKEND == "tensorflow" else 2 * BOUND)
 test_translates = translates("lion")

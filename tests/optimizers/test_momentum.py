@@ -7,7 +7,7 @@ from lib.dialects import torch as torch_dialect
 from lib.optimizers import Optimizer, gradient_descent, momentum, nesterov
 from lib.referees import hyperparameters_for, record, replay
 from lib.referees import torch as torch_referee
-from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
+from tests.optimizers.proofs import BACKEND, BOUND, agrees, disagrees, translates
 
 test_momentum_agrees = agrees("momentum")
 test_momentum_translates = translates("momentum")
