@@ -49,20 +49,22 @@ MODULES = [
 # ---------- which tests should turn red ----------
 
 
-def tests_for(module: str, changed: set[str]) -> list[str]:
-    """pytest's arguments for the tests that should notice a change in ``changed``, names defined in ``module``."""
+def tests_for(module: str, changed: set[str]) -> list[list[str]]:
+    """pytest's arguments for the tests that should notice a change in ``changed``, names defined in ``module``: those
+    near by, then those that come after if they did not.
+    """
     folder, stem = Path(module).parent.name, Path(module).stem
     if folder == "optimizers":
         words = [stem, *re.findall(r"^def (\w+)", Path(module).read_text(), re.MULTILINE)]
-        return [f"tests/optimizers/test_{stem}.py", "tests/optimizers/test_rule.py", "-k", " or ".join(words)]
+        return [[f"tests/optimizers/test_{stem}.py"], ["tests/optimizers/test_rule.py", "-k", " or ".join(words)]]
     if stem in ("torch", "keras", "optax"):
         files = {f"tests/optimizers/test_{home}.py" for name in changed for home in homes(name)}
         others = " and ".join(f"not {other}" for other in ("torch", "keras", "optax") if other != stem)
-        laws = ["tests/optimizers/test_rule.py", "tests/referees/test_referees.py"]
-        return [*sorted(files), *laws, "-k", f"{stem} or ({others} and not test_rule)"]
+        near = [[*sorted(files), "-k", f"{stem} or ({others})"]] if files else []
+        return [*near, ["tests/referees/test_referees.py", "tests/optimizers/test_rule.py", "-k", stem]]
     if stem == "dialect":
-        return ["tests/optimizers", "-k", "translates"]
-    return [f"tests/test_{stem}.py"]
+        return [["tests/optimizers", "-k", "translates"]]
+    return [[f"tests/test_{stem}.py"]]
 
 
 def homes(rule: str) -> list[str]:
@@ -152,17 +154,20 @@ def hunt(worker: int, workers: int, modules: list[str]) -> None:
                 db.set_result(item.job_id, mutate_and_test(item.mutations, "", TIMEOUT))
 
 
-def run_tests(arguments: list[str]):
-    """What Cosmic Ray wants to know: whether the tests, run in a fork of this process, noticed the mutant."""
+def run_tests(calls: list[list[str]]):
+    """What Cosmic Ray wants to know: whether the tests, run in forks of this process, noticed the mutant."""
     from cosmic_ray.work_item import TestOutcome
 
-    child = multiprocessing.get_context("fork").Process(target=_pytest, args=(arguments,))
-    child.start()
-    child.join(TIMEOUT)
-    if child.is_alive():
-        child.kill()
-    child.join()
-    return (TestOutcome.SURVIVED if child.exitcode == 0 else TestOutcome.KILLED), ""
+    for arguments in calls:
+        child = multiprocessing.get_context("fork").Process(target=_pytest, args=(arguments,))
+        child.start()
+        child.join(TIMEOUT)
+        if child.is_alive():
+            child.kill()
+        child.join()
+        if child.exitcode not in (0, pytest.ExitCode.NO_TESTS_COLLECTED):
+            return TestOutcome.KILLED, ""
+    return TestOutcome.SURVIVED, ""
 
 
 def _pytest(arguments):
@@ -170,7 +175,15 @@ def _pytest(arguments):
     os.dup2(nowhere, 1)
     os.dup2(nowhere, 2)
     sys.path.insert(0, os.getcwd())
-    os._exit(pytest.main(["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", *arguments]))
+    options = ["-x", "-q", "-p", "no:cacheprovider", "-p", "no:xdist", "-p", "no:nbval"]
+    os._exit(pytest.main([*options, *arguments], plugins=[QuickestFirst()]))
+
+
+class QuickestFirst:
+    """A plugin of pytest: the full proofs, 1,000 steps each, come after all other tests, and Keras' last."""
+
+    def pytest_collection_modifyitems(self, items):
+        items.sort(key=lambda item: ("agrees" in item.nodeid, "keras" in item.nodeid))
 
 
 # ---------- the score ----------

@@ -78,10 +78,15 @@ def draw() -> plt.Figure:
 
 
 def svg(figure: plt.Figure) -> str:
-    """The figure as SVG text, its outlines rounded to a hundredth of a point."""
+    """The figure as SVG text, its outlines rounded to a hundredth of a point.
+
+    A line that ends where it began is not said to be closed: whether it meets itself in the last digit, which is more
+    than one can see, depends on the processor.
+    """
     file = io.StringIO()
     figure.savefig(file, format="svg", metadata={"Date": None})
-    return re.sub(r' d="[^"]*"', lambda outline: re.sub(r"(\.\d\d)\d+", r"\1", outline[0]), file.getvalue())
+    text = re.sub(r'z\n(?=" clip-path="[^"]*" style="fill: none)', "", file.getvalue())
+    return re.sub(r' d="[^"]*"', lambda outline: re.sub(r"(\.\d\d)\d+", r"\1", outline[0]), text)
 
 
 def for_dark_pages(light: str) -> str:

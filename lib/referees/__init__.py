@@ -95,7 +95,10 @@ WIDER = {
         1000 * 2**-53,
         "XLA multiplies by 1 / beta1, which is rounded alike at each step.",
     ),
-    ("schedule_free_adamw", "keras"): (2e-14, "Keras goes by way of an average that cancels: x is rounded six times."),
+    ("schedule_free_adamw", "keras"): (
+        1000 * 2**-53,
+        "Keras finds an average and undoes it; TensorFlow multiplies by 1 / beta1, rounded alike each time.",
+    ),
 }
 
 

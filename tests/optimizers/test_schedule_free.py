@@ -198,14 +198,15 @@ def test_keras_is_the_paper_s_with_beta1_1():
 
 @pytest.mark.skipif(KERAS_ON_JAX, reason="on JAX beta1 counts")
 def test_in_keras_order_of_operations_nothing_is_left():
-    """Its average, found from x and the new z, and beta1 in float32: both without effect but for rounding."""
+    """Its average, found from x and the new z, and beta1 in float32: both without effect but for rounding. TensorFlow's
+    graph multiplies by 1 / beta1."""
 
     def schedule_free_adamw(x, g, z, v, t, *, learning_rate, beta_1, beta_2, epsilon, weight_decay):
         beta_1 = float(np.float32(beta_1))
         x = x - x * weight_decay * learning_rate
         v = v + (g * g - v) * (1 - beta_2)
         z = z - learning_rate * g / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
-        average = (x - (1 - beta_1) * z) / beta_1
+        average = (x - (1 - beta_1) * z) * (1 / beta_1)
         average = (1 - 1 / t) * average + 1 / t * z
         return (1 - beta_1) * z + beta_1 * average, z, v
 
