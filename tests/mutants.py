@@ -56,7 +56,8 @@ def tests_for(module: str, changed: set[str]) -> list[list[str]]:
     folder, stem = Path(module).parent.name, Path(module).stem
     if folder == "optimizers":
         words = [stem, *re.findall(r"^def (\w+)", Path(module).read_text(), re.MULTILINE)]
-        return [[f"tests/optimizers/test_{stem}.py"], ["tests/optimizers/test_rule.py", "-k", " or ".join(words)]]
+        near = [f"tests/optimizers/test_{stem}.py", "tests/optimizers/test_defaults.py"]
+        return [near, ["tests/optimizers/test_rule.py", "-k", " or ".join(words)]]
     if stem in ("torch", "keras", "optax"):
         files = {f"tests/optimizers/test_{home}.py" for name in changed for home in homes(name)}
         others = " and ".join(f"not {other}" for other in ("torch", "keras", "optax") if other != stem)

@@ -43,7 +43,10 @@ SIZES = (10, 10_000, 1_000_000, 10_000_000, 100_000_000)
 MEASURED = [name for name in DIALECTS["torch"] if RULES[name].each == "entry" and name in DIALECTS["keras"]]
 FUSED = ("gradient_descent", "momentum", "nesterov", "adagrad", "adam", "adamw", "amsgrad")
 FEW = 100_000  # parameters up to which `Optimizer`, which looks at every entry, takes part
-BANDWIDTH = "copy"  # what is timed for the floor: a copy, which reads and writes each byte once
+# What is timed for the floor, and the arrays that it moves: on a CPU a sum in place, since a copy there reads what it
+# overwrites, unseen; on a GPU a copy.
+BANDWIDTH = "bandwidth"
+MOVES = {"cpu": 3, "cuda": 2}
 
 
 def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
@@ -60,15 +63,14 @@ def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
     hyperparameters = RULES[name].defaults
     tensor = lambda: torch.tensor(x, device=device)
     gradient = torch.from_numpy(g).to(device)
-    steps = {BANDWIDTH: _copy(tensor())}
-    steps["our rule"] = _rule(name, *((x, g) if device == "cpu" else (tensor(), gradient)), hyperparameters)
+    steps = {BANDWIDTH: _bandwidth(tensor())}
+    given = (x, g) if device == "cpu" else (tensor(), gradient)
+    steps["our rule"] = _rule(name, *given, hyperparameters)
     if size <= FEW:
-        ours, params, grads = Optimizer(RULES[name]), [x], [g]
-        steps["our Optimizer"] = lambda: ours.step(params, grads)
-    compiled, params = Compiled(RULES[name]), [tensor()]
-    steps["our Compiled"] = lambda: compiled.step(params, [gradient])
+        steps["our Optimizer"] = _optimizer(Optimizer(RULES[name]), *given)
+    steps["our Compiled"] = _optimizer(Compiled(RULES[name]), tensor(), gradient)
     for flavor in ("default", "foreach", "fused"):
-        step = _torch(name, tensor(), gradient, flavor, hyperparameters)
+        step = _torch(name, tensor(), gradient.clone(), flavor, hyperparameters)  # some write into the gradient
         steps |= {f"torch {flavor}": step} if step else {}
     if device == "cpu":
         steps |= {f"keras {flavor}": _keras(name, x, g, flavor, hyperparameters) for flavor in ("eager", "tf.function")}
@@ -77,9 +79,9 @@ def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
     return steps
 
 
-def _copy(a):
-    b = torch.empty_like(a)
-    return lambda: b.copy_(a)
+def _bandwidth(a):
+    b = torch.zeros_like(a)
+    return (lambda: a.add_(b)) if a.device.type == "cpu" else (lambda: b.copy_(a))
 
 
 def _rule(name, x, g, hyperparameters):
@@ -92,6 +94,11 @@ def _rule(name, x, g, hyperparameters):
         now[0] += 1
 
     return step
+
+
+def _optimizer(optimizer, x, g):
+    params, grads = [x], [g]
+    return lambda: optimizer.step(params, grads)
 
 
 def _torch(name, x, g, flavor, hyperparameters):
@@ -142,7 +149,7 @@ def measure(steps: dict, size: int = 1, device: str = "cpu") -> dict[str, float]
     best = dict.fromkeys(steps, math.inf)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     few = size <= FEW
-    rounds, calls = (40, 20) if few else (20, 1) if size < 50_000_000 else (8, 1)
+    rounds, calls = (40, 20) if few else (20, 1) if size < 50_000_000 else (6, 1)
     calls = max(calls, 5) if device == "cuda" else calls
     for step in steps.values():
         step()
@@ -180,10 +187,10 @@ def row(name: str, size: int, dtype: str, device: str) -> dict:
     """Times in microseconds, the floor among them, and peaks in bytes a parameter."""
     steps = contenders(name, size, dtype, device)
     best = measure(steps, size, device)
-    copy = best.pop(BANDWIDTH)
+    seconds = best.pop(BANDWIDTH)
     itemsize, arrays = np.dtype(dtype).itemsize, 1 + len(RULES[name].state)
     moved = itemsize * size * (2 * arrays + 1)  # x and the state are read and written, the gradient is read
-    bandwidth = 2 * itemsize * size / copy
+    bandwidth = MOVES[device] * itemsize * size / seconds
     found = {"dtype": dtype, "size": size, "rule": name, "floor": moved / bandwidth} | best
     found = {key: round(1e6 * it, 2) if isinstance(it, float) else it for key, it in found.items()}
     if size >= 10_000_000:  # below, what the allocator keeps in reserve would hide it
@@ -201,9 +208,18 @@ def rows_wanted(rules, sizes, device) -> list[tuple]:
 
 
 def ratios(rows: list[dict]) -> pd.DataFrame:
-    """Times as multiples of the fastest of ours: the rule or `Compiled`."""
-    table = pd.DataFrame(rows).drop(columns=["peak", "GB/s"], errors="ignore").set_index(["size", "dtype", "rule"])
-    return table.div(table[["our rule", "our Compiled"]].min(axis=1), axis=0).round(2)
+    """Times as multiples of the fastest of ours, the rule or `Compiled`, as text; of rows of a record."""
+    table = pd.DataFrame(rows).drop(columns=["peak", "GB/s"], errors="ignore")
+    table = table.assign(size=table["size"].map("{:,}".format)).set_index(["rule", "dtype", "size"])
+    table = table.div(table[["our rule", "our Compiled"]].min(axis=1), axis=0)
+    return table.map(lambda ratio: "" if math.isnan(ratio) else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}")
+
+
+def peaks(rows: list[dict]) -> pd.DataFrame:
+    """What steps of large sizes hold at their peak, in bytes a parameter, as text; of rows of a record."""
+    rows = [{"rule": it["rule"], "size": f"{it['size']:,}"} | it["peak"] for it in rows if "peak" in it]
+    table = pd.DataFrame(rows).set_index(["rule", "size"])
+    return table.map(lambda held: "" if held is None or math.isnan(held) else f"{held:.1f}")
 
 
 def main(arguments=None) -> None:

@@ -1,0 +1,61 @@
+"""What is recorded of mutation testing, and how the tests are chosen that should notice a mutant."""
+
+import json
+
+import pytest
+
+from tests import mutants
+from tests.conftest import ROOT
+
+RECORD = json.loads((ROOT / "results" / "mutants.json").read_text())
+
+
+def test_of_a_hundred_faults_at_least_95_are_noticed():
+    assert RECORD["score"] >= 0.95
+    assert RECORD["killed"] == sum(it["killed"] for it in RECORD["modules"].values())
+    assert RECORD["mutants"] == sum(it["killed"] + len(it["survivors"]) for it in RECORD["modules"].values())
+
+
+def test_every_survivor_has_a_reason():
+    known = mutants.reasons()
+    survivors = [(module, change) for module, it in RECORD["modules"].items() for change in it["survivors"]]
+    assert [survivor for survivor in survivors if survivor not in known] == []
+    assert all(why.strip() for why in known.values())
+
+
+@pytest.mark.parametrize("module", mutants.MODULES)
+def test_every_module_has_tests(module):
+    for files in mutants.tests_for(module, {"adam"}):
+        assert files
+        assert all((ROOT / file).exists() for file in files if file.startswith("tests/"))
+
+
+SOURCE = """
+def mapping(at):
+    return at + 1
+
+def adam(x):
+    return x - 1
+
+RATE = 2
+DIALECTS = {
+    "adam": make(rule=adam, names=RATE),
+    "lion": make(
+        rule=None,
+        to_paper=mapping,
+    ),
+}
+"""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("at + 1", "at - 1", {"mapping", "lion"}),
+        ("x - 1", "x + 1", {"adam"}),
+        ("RATE = 2", "RATE = 3", {"RATE", "adam"}),
+        ("rule=None", "rule=0", {"lion"}),
+    ],
+)
+def test_a_change_is_traced_to_the_rules_that_it_reaches(old, new, names):
+    assert mutants.changed_names(SOURCE, SOURCE.replace(old, new)) - {"DIALECTS"} == names
