@@ -7,9 +7,9 @@ Cosmic Ray makes the mutants: another operator, a number one larger or smaller, 
 has one replacement, the nearest: + for -, * for /. The others change more and would only flatter the score.
 
 One process a core plants them in a copy of the project under ``_build/mutants``. It loads the frameworks once and forks
-for each mutant. Whoever stops the run loses the mutants in work and no more; the next run leaves alone what was killed
-and tries again what survived. ``results/mutants.json`` keeps the score and every survivor, with the reason that
-``tests/survivors.toml`` gives for it.
+for each mutant. Whoever stops the run, with Ctrl+C, loses the mutants in work and no more; the next run leaves alone
+what was killed and tries again what survived. ``results/mutants.json`` keeps the score and every survivor; why no test
+could notice it says ``tests/survivors.toml``.
 """
 
 import ast
@@ -191,7 +191,7 @@ class QuickestFirst:
 
 
 def outcome(module: str) -> dict:
-    """Mutants, killed, and the survivors of ``module``, each as the lines it changes."""
+    """Mutants that were run, killed, and pending, and the survivors of ``module``, each as the lines it changes."""
     from cosmic_ray.work_db import WorkDB, use_db
 
     killed, survivors = 0, []
@@ -206,7 +206,9 @@ def outcome(module: str) -> dict:
                 survivors.append("\n".join(lines))
             else:
                 killed += 1
-    return {"mutants": killed + len(survivors), "killed": killed, "survivors": sorted(survivors)}
+        pending = len(db.pending_work_items)
+    found = {"mutants": killed + len(survivors), "killed": killed, "pending": pending}
+    return found | {"survivors": sorted(survivors)}
 
 
 def reasons() -> dict:
@@ -232,8 +234,13 @@ def main(modules: list[str]) -> None:
     call = [sys.executable, __file__, "--hunt"]
     words = lambda worker: [*call, str(worker), str(workers), *modules]
     hunts = [subprocess.Popen(words(worker), cwd=WORK / f"copy{worker}") for worker in range(workers)]
-    if sum(abs(hunt.wait()) for hunt in hunts):
-        sys.exit("tests/mutants.py: a hunt broke off; what it had found is kept.")
+    try:
+        if sum(abs(hunt.wait()) for hunt in hunts):
+            sys.exit("tests/mutants.py: a hunt broke off; what it had found is kept.")
+    except KeyboardInterrupt:
+        for hunt in hunts:
+            hunt.terminate()
+            hunt.wait()
     record = json.loads(RECORD.read_text()) if RECORD.exists() else {"modules": {}}
     found = record["modules"] | {module: outcome(module) for module in modules}
     mutants, killed = (sum(it[key] for it in found.values()) for key in ("mutants", "killed"))
@@ -243,6 +250,7 @@ def main(modules: list[str]) -> None:
         "versions": {"python": sys.version.split()[0], "cosmic-ray": version("cosmic-ray")},
         "mutants": mutants,
         "killed": killed,
+        "pending": sum(it["pending"] for it in found.values()),
         "score": round(killed / mutants, 4),
         "modules": {module: found[module] for module in MODULES if module in found},
     }
