@@ -207,6 +207,20 @@ def rows_wanted(rules, sizes, device) -> list[tuple]:
     return [(name, size, dtype) for size in sizes for dtype in dtypes(size) for name in chosen(size)]
 
 
+def lacking(name: str, size: int, dtype: str, device: str) -> str:
+    """Why a row cannot be measured here: the memory that all contenders take together; or nothing."""
+    itemsize, states = np.dtype(dtype).itemsize, len(RULES[name].state)
+    if device == "cuda":
+        arrays, free = 12 + 5 * states, torch.cuda.mem_get_info()[0]
+    elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
+        arrays, free = 31 + 8 * states, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+    else:
+        return ""
+    needed = arrays * size * itemsize
+    words = f"{name} of {size:,}: all contenders take {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; left out."
+    return words if needed > free else ""
+
+
 def ratios(rows: list[dict]) -> pd.DataFrame:
     """Times as multiples of the fastest of ours, the rule or `Compiled`, as text; of rows of a record."""
     table = pd.DataFrame(rows).drop(columns=["peak", "GB/s"], errors="ignore")
@@ -239,6 +253,9 @@ def main(arguments=None) -> None:
     wanted = rows_wanted(given.rules or MEASURED, given.sizes, given.device)
     done = {(it["rule"], it["size"], it["dtype"]) for it in rows}
     for name, size, dtype in tqdm([it for it in wanted if it not in done], desc="rows", file=sys.stderr):
+        if reason := lacking(name, size, dtype, given.device):
+            tqdm.write(reason)
+            continue
         rows.append(row(name, size, dtype, given.device))
         record = {
             "command": f"python -m lib.referees.speed --device {given.device}",
@@ -250,8 +267,9 @@ def main(arguments=None) -> None:
         }
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(record, indent=1) + "\n")
-    print(ratios(rows).to_string())
-    print(f"\nTimes as multiples of the fastest of ours. Written to {path.relative_to(ROOT)}.")
+    if rows:
+        print(ratios(rows).to_string())
+        print(f"\nTimes as multiples of the fastest of ours. Written to {path.relative_to(ROOT)}.")
 
 
 if __name__ == "__main__":
