@@ -89,7 +89,7 @@ def dialect_page() -> HTML:
             "framework": framework,
             "call, and in what it differs": _code(row.call) + _aside(row.differs),
             "takes the steps of": _text(row["the steps of"]),
-            "apart": f"{row.apart:.1e}" + _aside(because),
+            "apart": (f"{row.apart:.1e}" if row.apart else "0") + _aside(because),
         }
 
     return reference(dialect_table(), cells)
@@ -154,7 +154,9 @@ def _text(words: str) -> str:
 
 
 def _code(words: str) -> str:
-    return f"<code>{_text(words)}</code>"
+    """Code as HTML, in which no line breaks inside a number."""
+    numbers = re.sub(r"[\d.]+e-\d+", r"<span class='number'>\g<0></span>", _text(words))
+    return f"<code>{numbers}</code>"
 
 
 def _aside(words: str) -> str:
