@@ -15,7 +15,7 @@ from lib.dialects.dialect import Dialect
 from lib.optimizers import Optimizer, rule, schedule_free_adamw, schedule_free_sgd
 from lib.optimizers.rule import named_for
 from lib.optimizers.schedule_free import evaluation_point
-from lib.referees import WIDER, compare, hyperparameters_for, judge, record
+from lib.referees import WIDER, compare, hyperparameters_for, judge, record, referee
 from lib.referees import replay as replay_rule
 from tests.optimizers.proofs import BACKEND, BOUND, agrees, disagrees, translates
 
@@ -197,16 +197,19 @@ def test_keras_is_the_paper_s_with_beta1_1():
 
 
 @pytest.mark.skipif(KERAS_ON_JAX, reason="on JAX beta1 counts")
-def test_in_keras_order_of_operations_nothing_is_left():
-    """Its average, found from x and the new z, and beta1 in float32: both without effect but for rounding. TensorFlow's
-    graph multiplies by 1 / beta1."""
+def test_in_keras_order_of_operations_nothing_is_left(monkeypatch):
+    """Its average, found from x and the new z, and beta1 in float32: both without effect but for rounding. Not in a
+    graph, where TensorFlow multiplies by 1 / beta1.
+    """
+    step_by_step = lambda optimizer, params: lambda gradients: optimizer.apply(gradients, params)
+    monkeypatch.setattr(referee("keras"), "_compiled", step_by_step)
 
     def schedule_free_adamw(x, g, z, v, t, *, learning_rate, beta_1, beta_2, epsilon, weight_decay):
         beta_1 = float(np.float32(beta_1))
         x = x - x * weight_decay * learning_rate
         v = v + (g * g - v) * (1 - beta_2)
         z = z - learning_rate * g / (np.sqrt(v / (1 - beta_2**t)) + epsilon)
-        average = (x - (1 - beta_1) * z) * (1 / beta_1)
+        average = (x - (1 - beta_1) * z) / beta_1
         average = (1 - 1 / t) * average + 1 / t * z
         return (1 - beta_1) * z + beta_1 * average, z, v
 
