@@ -494,3 +494,10 @@ def test_gradients_that_do_not_fit_are_named():
         accumulate([g, g], sizes=[1, 2, 3])
     with pytest.raises(ValueError, match=r"accumulate: sizes\[1\] must be a whole number >= 1, got 0"):
         accumulate([g, g], sizes=[1, 0])
+
+
+def test_the_decay_is_given_by_name_and_the_number_may_be():
+    a, x = [np.zeros(1)], [np.ones(1)]
+    assert ema(a, x, t=1, decay=0.5)[0] == 1
+    with pytest.raises(TypeError, match="positional"):
+        ema(a, x, 1, 0.5)
