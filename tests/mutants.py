@@ -65,7 +65,7 @@ def tests_for(module: str, changed: set[str]) -> list[list[str]]:
         near = [[*sorted(files), "-k", f"{stem} or ({others})"]] if files else []
         return [*near, ["tests/referees/test_referees.py", "tests/optimizers/test_rule.py", "-k", stem]]
     if stem == "dialect":
-        return [["tests/optimizers", "-k", "translates"]]
+        return [["tests/optimizers", "tests/referees/test_referees.py", "-k", "translates or default or differ"]]
     return [[f"tests/test_{stem}.py"]]
 
 
@@ -88,7 +88,7 @@ def changed_names(before: str, after: str) -> set[str]:
     for node in ast.walk(ast.parse(before)):
         if isinstance(node, ast.Dict):  # an entry of a table, under its key
             pairs = [(k.value, v) for k, v in zip(node.keys, node.values, strict=True) if isinstance(k, ast.Constant)]
-            parts |= {f"[{key}]": range(v.lineno, v.end_lineno + 1) for key, v in pairs}
+            parts = {f"[{key}]": range(v.lineno, v.end_lineno + 1) for key, v in pairs} | parts  # the outermost counts
     source = before.splitlines()
     names, found = set(), {name for name, its in parts.items() if lines & set(its)}
     while found - names:

@@ -41,6 +41,7 @@ RATE = 2
 DIALECTS = {
     "adam": make(rule=adam, names=RATE),
     "lion": make(
+        fixed={"lion": True},
         rule=None,
         to_paper=mapping,
     ),
