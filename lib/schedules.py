@@ -393,7 +393,7 @@ def reduce_on_plateau(loss, lr, best=inf, waited=0, cooling=0, *, gamma=0.1,
     waited = 0 if improved or cooling else waited + 1
     cooling = max(cooling - 1, 0)
     if waited >= patience:
-        lr, waited, cooling = max(gamma * lr, end), 0, cooldown
+        lr, waited, cooling = max(gamma * lr, min(lr, end)), 0, cooldown
     return lr, best, waited, cooling
 
 

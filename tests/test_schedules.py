@@ -1042,3 +1042,8 @@ def test_the_tables():
         "0.29", "The rate rises again after the end."]  # fmt: skip
     assert pitfalls.loc[("multi_step", "Keras"), "differs at"] == "20, 60–61, 90"
     assert pitfalls.loc[("multi_step", "Keras"), "by up to"] == "0.09"
+
+
+def test_a_lowest_rate_above_the_rate_does_not_raise_it():
+    """As in PyTorch and Keras."""
+    assert reduce_on_plateau(2.0, 0.01, best=1.0, waited=9, patience=10, end=0.1)[0] == 0.01

@@ -1,5 +1,6 @@
 """What a dialect of a rule is: how a framework calls it, computes it, and agrees with the paper or does not."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import sqrt
@@ -61,7 +62,9 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
         hyperparameters: numbers, or schedules: functions of the step, counted from 0.
 
     Raises:
-        LookupError: there are none; the message says why.
+        LookupError: there are none; the message says why. What comes with a schedule raises it at the step where there
+            are none any more.
+        KeyError: a hyperparameter that the mapping needs is missing.
     """
     if source.rule is target.rule:
         return hyperparameters
@@ -71,6 +74,8 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
                 raise LookupError(mapping)
             if mapping is not None:
                 hyperparameters = _map(mapping, hyperparameters)
+    except KeyError as missing:
+        raise KeyError(f"hyperparameters lacks {missing}, which decides how they are translated; add it.") from None
     except LookupError as reason:
         raise LookupError(f"{source.optimizer} and {target.optimizer} cannot be made to agree: {reason}") from None
     return hyperparameters
@@ -82,12 +87,20 @@ def _map(mapping, hyperparameters: dict) -> dict:
     def at(t):
         return {name: value(t - 1) if callable(value) else value for name, value in hyperparameters.items()}
 
-    def changes(name):
-        return callable(hyperparameters.get(name)) or any(mapped[name] != first[name] for mapped in later)
+    # A schedule may change what comes out at any step: then all that the mapping computes is a schedule, too, and only
+    # what it hands on, the very number that it was given, is none. A bound that sinks with the step, such as
+    # Adafactor's on the rate, may be felt late; how late, the first step's hyperparameters tell.
+    scheduled = any(map(callable, hyperparameters.values()))
+    now, horizon = at(1), () if scheduled else (10**6,)
+    first, *later = (mapping(at, t) for t in (1, 2, *horizon))
+    with contextlib.suppress(LookupError):
+        later.append(mapping(lambda t: now, 10**18))
 
-    # A bound that sinks with the step, such as Adafactor's on the rate, may be felt late. A schedule may end before.
-    late = () if any(map(callable, hyperparameters.values())) else (10**6,)
-    first, *later = (mapping(at, t) for t in (1, 2, *late))
+    def changes(name):
+        given = hyperparameters.get(name)
+        computed = scheduled and first[name] is not given
+        return callable(given) or computed or any(mapped[name] != first[name] for mapped in later)
+
     return {
         name: (lambda step, name=name: mapping(at, step + 1)[name]) if changes(name) else value
         for name, value in first.items()
@@ -95,15 +108,27 @@ def _map(mapping, hyperparameters: dict) -> dict:
 
 
 def rate_outside(at, t):
-    """The paper with momentum times the rate, over the rate of the step before."""
+    """The paper with momentum times the rate, over the rate of the step before, as long as that is less than 1."""
     now, before = at(t), at(max(t - 1, 1))
-    return now | {"momentum": now["momentum"] * now["lr"] / before["lr"]}
+    if now["lr"] == 0:  # x rests, and so must the velocity
+        return now | {"momentum": 0.0}
+    if before["lr"] == 0:
+        raise LookupError(f"a rate of 0 wipes out a velocity that has it inside, and step {t} comes after one.")
+    return now | {"momentum": _below_one(now["momentum"] * now["lr"] / before["lr"], t)}
 
 
 def rate_inside(at, t):
     """A velocity without the rate in it, from one with it."""
     now, before = at(t), at(max(t - 1, 1))
-    return now | {"momentum": now["momentum"] * before["lr"] / now["lr"]}
+    if now["lr"] == 0:
+        raise LookupError(f"at a rate of 0, as at step {t}, a velocity with the rate inside still moves x.")
+    return now | {"momentum": _below_one(now["momentum"] * before["lr"] / now["lr"], t)}
+
+
+def _below_one(momentum, t):
+    if momentum >= 1:
+        raise LookupError(f"the rate changes so fast that at step {t} the momentum would have to be {momentum:.4g}.")
+    return momentum
 
 
 def constant_rate(at, t):

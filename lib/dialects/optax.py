@@ -238,7 +238,7 @@ def _nadam_from_paper(at, t):
 
 
 def _radam_to_paper(at, t):
-    """The paper, with threshold=4 in optax."""
+    """The paper with threshold=4 in optax, but where rho is 4 exactly."""
     return {"threshold": 5.0} | at(t)
 
 
@@ -251,14 +251,14 @@ _LATE = "optax takes each step a gradient late."
 
 
 def _lars_without_decay(at, t):
-    """The paper, if nothing decays."""
+    """The paper, if nothing decays and neither x nor the gradient is all zeros."""
     if at(t)["weight_decay"] != 0:
         raise LookupError("the norm of gradient and decay together is not the sum of their norms.")
     return at(t)
 
 
 def _adafactor_to_paper(at, t):
-    """The paper, as long as the rate is below 1 / sqrt(t)."""
+    """The paper, as long as the rate is below 1 / sqrt(t), if the last two dimensions are the longest."""
     if at(t)["lr"] > t**-0.5:
         raise LookupError(f"the paper bounds the rate by 1 / sqrt(t), which is less than {at(t)['lr']} at step {t}.")
     return at(t)

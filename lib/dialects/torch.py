@@ -250,7 +250,7 @@ _REST = "after a flip of the gradient the paper takes the last step back, and Py
 
 
 def _adafactor_to_paper(at, t):
-    """The paper with eps1 squared, if nothing decays and gradients are far above eps1."""
+    """The paper with eps1 squared, if nothing decays and gradients are above the root of eps1."""
     now = at(t)
     if now.pop("weight_decay", 0) != 0:
         raise LookupError("the paper's Adafactor has no weight decay.")

@@ -62,7 +62,8 @@ def clip_adaptively(grads, params, limit, eps=1e-3):
     other parameter is one unit.
 
     Source: Brock et al. 2021, arXiv 2102.06171, section 4. Elsewhere:
-    ``optax.adaptive_grad_clip``, which has the units in the last dimension.
+    ``optax.adaptive_grad_clip``, which has the units of two or four dimensions in the
+    last one; there an ``x`` with one entry along all others is one unit.
     """
     limit = check_number("limit", limit, "clip_adaptively")
     eps = check_range(POSITIVE, "eps", eps, "clip_adaptively")

@@ -5,8 +5,8 @@ from lib.optimizers.rule import rule
 
 
 def newton_schulz(X):
-    """``X`` with its singular values, from (0, 1], moved to about 1: five steps of an
-    odd polynomial, which acts on each of them and leaves their directions alone.
+    """``X`` with its singular values, from about (0.003, 1], moved to about 1: five steps
+    of an odd polynomial, which acts on each and leaves their directions alone.
     """
     if X.shape[0] > X.shape[1]:
         return newton_schulz(X.mT).mT

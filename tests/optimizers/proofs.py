@@ -69,9 +69,13 @@ def translates(name, bound=BOUND, **overrides):
         bound: of the deviation.
         overrides: hyperparameters for the test, instead of the proofs'.
     """
+    exponential = lambda rate: lambda step: rate * 0.99**step
+    steps = lambda rate: lambda step: rate * 0.5 ** (step // 100)
     pairs = [(a, b) for a in DIALECTS for b in DIALECTS if a != b and name in DIALECTS[a] and name in DIALECTS[b]]
 
-    @pytest.mark.parametrize("changing", [False, True], ids=["constant rate", "changing rate"])
+    @pytest.mark.parametrize(
+        "changing", [None, exponential, steps], ids=["constant rate", "changing rate", "rate in steps"]
+    )
     @pytest.mark.parametrize(("source", "target"), pairs)
     def test(source, target, changing):
         source, target = DIALECTS[source][name], DIALECTS[target][name]
@@ -79,13 +83,13 @@ def translates(name, bound=BOUND, **overrides):
         hyperparameters = hyperparameters_for(name, 1.0) | overrides
         if changing:
             rate = hyperparameters["lr"]
-            hyperparameters["lr"] = lambda step: rate * 0.99**step
+            hyperparameters["lr"] = changing(rate)
         path = lambda dialect, given: replay(dialect.rule, recording, **named_for(dialect.rule, given))
         try:
-            translated = translate(source, target, hyperparameters)
+            theirs = path(target, translate(source, target, hyperparameters))
         except LookupError:  # then the same hyperparameters do not make them agree
             assert compare(path(source, hyperparameters), path(target, hyperparameters)).absolute > 100 * bound
         else:
-            assert compare(path(source, hyperparameters), path(target, translated)).absolute <= bound
+            assert compare(path(source, hyperparameters), theirs).absolute <= bound
 
     return test

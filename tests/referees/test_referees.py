@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 
+from lib.dialects import translate
 from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
 from lib.referees import DIALECTS, hyperparameters_for, proof, record, replay, shapes_for
@@ -71,3 +72,53 @@ def test_proof_names_a_cause_only_where_there_is_one():
 def test_proof_of_an_unknown_rule():
     with pytest.raises(KeyError, match="choose one of gradient_descent, momentum"):
         proof("adamm")
+
+
+# Translations
+
+
+def test_a_rate_that_stays_for_a_while_changes_the_momentum_when_it_falls():
+    """The first two steps do not tell that anything will change."""
+    torch, keras = DIALECTS["torch"]["momentum"], DIALECTS["keras"]["momentum"]
+    translated = translate(torch, keras, {"lr": lambda step: 0.1 * 0.5 ** (step // 30), "momentum": 0.9})
+    assert [translated["momentum"](step) for step in (0, 29, 30, 31)] == [0.9, 0.9, 0.45, 0.9]
+
+
+def test_what_is_handed_on_stays_a_number():
+    torch, keras = DIALECTS["torch"]["adam"], DIALECTS["keras"]["adam"]
+    given = {"lr": lambda step: 0.1, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    translated = translate(torch, keras, given)
+    assert (translated["beta1"], translated["beta2"]) == (0.9, 0.999)
+    assert translated["eps"](0) == pytest.approx(1e-8 * 0.001**0.5)
+
+
+@pytest.mark.parametrize("rate", [0.0005, 0.01])
+def test_a_bound_that_is_felt_late_makes_a_schedule(rate):
+    """1 / sqrt(t) is below 0.0005 from step 4,000,001 on."""
+    keras, optax = DIALECTS["keras"]["adafactor"], DIALECTS["optax"]["adafactor"]
+    translated = translate(keras, optax, {"lr": rate, "eps1": 1e-30, "eps2": 0.001, "clip_threshold": 1.0})
+    assert translated["lr"](0) == rate
+    assert translated["lr"](10**8 - 1) == 1e-4
+
+
+def test_a_rate_of_zero_has_a_translation_or_a_reason():
+    torch, keras = DIALECTS["torch"]["momentum"], DIALECTS["keras"]["momentum"]
+    ends = {"lr": lambda step: 0.1 if step < 5 else 0.0, "momentum": 0.9}
+    assert translate(torch, keras, ends)["momentum"](5) == translate(torch, keras, ends)["momentum"](6) == 0
+    with pytest.raises(
+        LookupError, match="at a rate of 0, as at step 6, a velocity with the rate inside still moves x"
+    ):
+        translate(keras, torch, ends)["momentum"](5)
+    starts = {"lr": lambda step: 0.1 * (step > 0), "momentum": 0.9}
+    with pytest.raises(
+        LookupError, match="a rate of 0 wipes out a velocity that has it inside, and step 2 comes after"
+    ):
+        translate(torch, keras, starts)
+    rises = {"lr": lambda step: 0.1 * (1 + step), "momentum": 0.9}
+    with pytest.raises(LookupError, match=r"at step 2 the momentum would have to be 1\.8"):
+        translate(torch, keras, rises)
+
+
+def test_a_missing_hyperparameter_is_no_reason():
+    with pytest.raises(KeyError, match="hyperparameters lacks 'eps', which decides how they are translated; add it"):
+        translate(DIALECTS["keras"]["adam"], DIALECTS["torch"]["adam"], {"lr": 0.01, "beta2": 0.9})
