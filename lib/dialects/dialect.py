@@ -5,6 +5,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import sqrt
 
+from lib.checks import has_range
+
 Numbers = dict[str, float]
 
 
@@ -98,6 +100,8 @@ def _map(mapping, hyperparameters: dict) -> dict:
 
     def changes(name):
         given = hyperparameters.get(name)
+        if not has_range(name):  # where a state starts
+            return False
         computed = scheduled and first[name] is not given
         return callable(given) or computed or any(mapped[name] != first[name] for mapped in later)
 
