@@ -1,6 +1,6 @@
 """Mutation testing: break a line of a rule, a dialect or a schedule, and see whether a test turns red.
 
-    make mutants                                  every module of `MODULES`
+    make mutants                                  every module of `MODULES` that is not settled
     make mutants MODULES=lib/optimizers/adam.py   one of them
 
 Cosmic Ray makes the mutants: another operator, a number one larger or smaller, a condition turned round. Each operator
@@ -9,7 +9,8 @@ has one replacement, the nearest: + for -, * for /. The others change more and w
 One process a core plants them in a copy of the project under ``_build/mutants``. It loads the frameworks once and forks
 for each mutant. Whoever stops the run, with Ctrl+C, loses the mutants in work and no more; the next run leaves alone
 what was killed and tries again what survived. ``results/mutants.json`` keeps the score and every survivor; why no test
-could notice it says ``tests/survivors.toml``.
+could notice it says ``tests/survivors.toml``. Settled is a module that has not changed since all its mutants were tried,
+if every survivor has its reason there.
 """
 
 import ast
@@ -102,9 +103,14 @@ def changed_names(before: str, after: str) -> set[str]:
 # ---------- to plant mutants, in a copy of the project ----------
 
 
+def version_of(module: str) -> str:
+    """What tells ``module`` as it is now from what it was before a change."""
+    return hashlib.sha1((ROOT / module).read_bytes()).hexdigest()[:8]
+
+
 def session(module: str) -> Path:
     """The file with the mutants of ``module`` as it is now, and what became of them."""
-    return WORK / f"{module.replace('/', '.')}-{hashlib.sha1((ROOT / module).read_bytes()).hexdigest()[:8]}.sqlite"
+    return WORK / f"{module.replace('/', '.')}-{version_of(module)}.sqlite"
 
 
 def breed(module: str) -> None:
@@ -220,7 +226,7 @@ def outcome(module: str) -> dict:
             else:
                 killed += 1
         pending = len(db.pending_work_items)
-    found = {"mutants": killed + len(survivors), "killed": killed, "pending": pending}
+    found = {"version": version_of(module), "mutants": killed + len(survivors), "killed": killed, "pending": pending}
     return found | {"survivors": sorted(survivors)}
 
 
@@ -228,6 +234,18 @@ def reasons() -> dict:
     """(module, change) -> why no test can notice it."""
     rows = tomllib.loads(REASONS.read_text()).get("survivor", [])
     return {(row["module"], change.strip()): row["why"] for row in rows for change in row["changes"]}
+
+
+def settled(module: str) -> bool:
+    """Whether nothing is left to find out of ``module``."""
+    found = record()["modules"].get(module, {"version": None})
+    if found["version"] != version_of(module):
+        return False
+    return not found["pending"] and all((module, change) in reasons() for change in found["survivors"])
+
+
+def record() -> dict:
+    return json.loads(RECORD.read_text()) if RECORD.exists() else {"modules": {}}
 
 
 def main(modules: list[str]) -> None:
@@ -254,10 +272,9 @@ def main(modules: list[str]) -> None:
         for hunt in hunts:
             hunt.terminate()
             hunt.wait()
-    record = json.loads(RECORD.read_text()) if RECORD.exists() else {"modules": {}}
-    found = record["modules"] | {module: outcome(module) for module in modules}
+    found = record()["modules"] | {module: outcome(module) for module in modules}
     mutants, killed = (sum(it[key] for it in found.values()) for key in ("mutants", "killed"))
-    record = {
+    written = {
         "command": "make mutants",
         "date": date.today().isoformat(),
         "versions": {"python": sys.version.split()[0], "cosmic-ray": version("cosmic-ray")},
@@ -267,7 +284,7 @@ def main(modules: list[str]) -> None:
         "score": round(killed / mutants, 4),
         "modules": {module: found[module] for module in MODULES if module in found},
     }
-    RECORD.write_text(json.dumps(record, indent=1) + "\n")
+    RECORD.write_text(json.dumps(written, indent=1) + "\n")
     known = reasons()
     for module in modules:
         print(f"{module}: {found[module]['killed']} of {found[module]['mutants']} killed")
@@ -282,4 +299,4 @@ if __name__ == "__main__":
     if sys.argv[1:2] == ["--hunt"]:
         hunt(int(sys.argv[2]), int(sys.argv[3]), sys.argv[4:])
     else:
-        main(sys.argv[1:] or MODULES)
+        main(sys.argv[1:] or [module for module in MODULES if not settled(module)])
