@@ -1,7 +1,7 @@
 """The range of every hyperparameter, by name, and the error for a value outside it.
 
-A name means one thing in the whole book, so its range is stated once, here. The frameworks have names of their own for
-some; the dialects use those.
+A name means one thing in the whole book, so its range is stated once, here; the few rules to which a number makes sense
+in another range say so. The frameworks have names of their own for some; the dialects use those.
 """
 
 import difflib
@@ -62,7 +62,7 @@ RANGES: dict[str, tuple[str, Callable[[int | float], bool]]] = {
     "threshold": NON_NEGATIVE,  # of how many gradients RAdam must know the size to divide by it, likewise (optax)
     "limit": POSITIVE,  # largest entry or norm that clipping leaves a gradient; inf clips none
     "weight_decay": NON_NEGATIVE,  # pull toward zero: its share of x, per unit of the rate if it is decoupled
-    "trust_coefficient": NON_NEGATIVE,  # share of its norm that an array may move by in a step, per unit of the rate
+    "trust_coefficient": LENGTH,  # share of its norm that an array may move by in a step, per unit of the rate
     "eps1": NON_NEGATIVE,  # keeps means of squared gradients away from zero (Adafactor)
     "eps2": NON_NEGATIVE,  # size below which the size of an array no longer shortens its step (Adafactor)
     "clip_threshold": POSITIVE,  # largest root mean square of an update, before the rate (Adafactor); inf clips nothing

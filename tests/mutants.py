@@ -9,8 +9,8 @@ has one replacement, the nearest: + for -, * for /. The others change more and w
 One process a core plants them in a copy of the project under ``_build/mutants``. It loads the frameworks once and forks
 for each mutant. Whoever stops the run, with Ctrl+C, loses the mutants in work and no more; the next run leaves alone
 what was killed and tries again what survived. ``results/mutants.json`` keeps the score and every survivor; why no test
-could notice it says ``tests/survivors.toml``. Settled is a module that has not changed since all its mutants were tried,
-if every survivor has its reason there.
+could notice it says ``tests/survivors.toml``. A module is settled if it has not changed since all its mutants were
+tried, and every survivor has its reason there.
 """
 
 import ast
@@ -103,25 +103,25 @@ def changed_names(before: str, after: str) -> set[str]:
 # ---------- to plant mutants, in a copy of the project ----------
 
 
-def version_of(module: str) -> str:
+def version_of(module: str, root: Path = ROOT) -> str:
     """What tells ``module`` as it is now from what it was before a change."""
-    return hashlib.sha1((ROOT / module).read_bytes()).hexdigest()[:8]
+    return hashlib.sha1((root / module).read_bytes()).hexdigest()[:8]
 
 
-def session(module: str) -> Path:
-    """The file with the mutants of ``module`` as it is now, and what became of them."""
-    return WORK / f"{module.replace('/', '.')}-{version_of(module)}.sqlite"
+def session(module: str, version: str) -> Path:
+    """The file with the mutants of a version of ``module``, and what became of them."""
+    return WORK / f"{module.replace('/', '.')}-{version}.sqlite"
 
 
-def breed(module: str) -> None:
-    """Make the mutants of ``module``, if there are none yet."""
+def breed(module: str, version: str) -> None:
+    """Make the mutants of ``module``, of which this is the version, if there are none yet."""
     from cosmic_ray.commands.init import init
     from cosmic_ray.work_db import WorkDB, use_db
     from cosmic_ray.work_item import WorkerOutcome, WorkResult
 
-    if session(module).exists():
+    if session(module, version).exists():
         return
-    with use_db(session(module), WorkDB.Mode.create) as db:
+    with use_db(session(module, version), WorkDB.Mode.create) as db:
         init([Path(module)], db, {})
         for item in db.work_items:
             operator = item.mutations[0].operator_name.removeprefix("core/")
@@ -135,7 +135,9 @@ RULES = {
 
 
 def hunt(worker: int, workers: int, modules: list[str]) -> None:
-    """Run the tests on every ``workers``-th mutant that was not killed. Works in a copy of the project, where it is."""
+    """Run the tests on every ``workers``-th mutant that was not killed. Works in a copy of the project, where it is:
+    whoever goes on with the project meanwhile does not disturb it.
+    """
     from cosmic_ray.mutating import mutate_and_test
     from cosmic_ray.work_db import WorkDB, use_db
     from cosmic_ray.work_item import TestOutcome
@@ -145,7 +147,7 @@ def hunt(worker: int, workers: int, modules: list[str]) -> None:
     gc.freeze()  # no fork looks through what it did not make
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for i, module in enumerate(modules):
-        pristine = (ROOT / module).read_text()
+        pristine, version = Path(module).read_text(), version_of(module, Path.cwd())
         if i % workers == worker and run_tests(tests_for(module, set(RULES)))[0] is not TestOutcome.SURVIVED:
             sys.exit(
                 f"{module}: tests fail without a mutant, so that all would seem killed. Mend them, and remove {WORK}."
@@ -155,7 +157,10 @@ def hunt(worker: int, workers: int, modules: list[str]) -> None:
             mutant = Path(module).read_text()
             return run_tests(tests_for(module, changed_names(pristine, mutant)))
 
-        with use_db(session(module), WorkDB.Mode.open) as db, mock.patch("cosmic_ray.mutating.run_tests", tests):
+        with (
+            use_db(session(module, version), WorkDB.Mode.open) as db,
+            mock.patch("cosmic_ray.mutating.run_tests", tests),
+        ):
             done = {
                 it.job_id for it, result in db.completed_work_items if result.test_outcome is not TestOutcome.SURVIVED
             }
@@ -209,12 +214,12 @@ class QuickestFirst:
 # ---------- the score ----------
 
 
-def outcome(module: str) -> dict:
+def outcome(module: str, version: str) -> dict:
     """Mutants that were run, killed, and pending, and the survivors of ``module``, each as the lines it changes."""
     from cosmic_ray.work_db import WorkDB, use_db
 
     killed, survivors = 0, []
-    with use_db(session(module), WorkDB.Mode.open) as db:
+    with use_db(session(module, version), WorkDB.Mode.open) as db:
         for _, result in db.completed_work_items:
             if result.test_outcome is None:
                 continue
@@ -226,7 +231,7 @@ def outcome(module: str) -> dict:
             else:
                 killed += 1
         pending = len(db.pending_work_items)
-    found = {"version": version_of(module), "mutants": killed + len(survivors), "killed": killed, "pending": pending}
+    found = {"version": version, "mutants": killed + len(survivors), "killed": killed, "pending": pending}
     return found | {"survivors": sorted(survivors)}
 
 
@@ -260,8 +265,9 @@ def main(modules: list[str]) -> None:
             target = WORK / f"copy{worker}" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, target)
+    versions = {module: version_of(module, WORK / "copy0") for module in modules}
     for module in modules:
-        breed(module)
+        breed(module, versions[module])
     call = [sys.executable, __file__, "--hunt"]
     words = lambda worker: [*call, str(worker), str(workers), *modules]
     hunts = [subprocess.Popen(words(worker), cwd=WORK / f"copy{worker}") for worker in range(workers)]
@@ -272,7 +278,7 @@ def main(modules: list[str]) -> None:
         for hunt in hunts:
             hunt.terminate()
             hunt.wait()
-    found = record()["modules"] | {module: outcome(module) for module in modules}
+    found = record()["modules"] | {module: outcome(module, versions[module]) for module in modules}
     mutants, killed = (sum(it[key] for it in found.values()) for key in ("mutants", "killed"))
     written = {
         "command": "make mutants",

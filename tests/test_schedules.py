@@ -22,7 +22,7 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 
-from lib.dialects.schedules import COUNTERPARTS
+from lib.dialects.schedules import COUNTERPARTS, missed_restart
 from lib.optimizers import Optimizer, gradient_descent
 from lib.referees import schedules as referee
 from lib.referees.keras import keras
@@ -59,6 +59,35 @@ rates = functools.cache(referee.rates)
 
 # ---------- the frameworks ----------
 
+# What can follow a warm-up, or be held down by it, each from a rate and from 0.
+FOLLOWERS = [
+    partial(constant, lr=0.3),
+    partial(step, lr=0.3, every=30),
+    partial(multi_step, lr=0.3, milestones=[0, 60], gamma=0.7),
+    partial(exponential, lr=0.3, gamma=0.99),
+    partial(inverse_time, lr=0.3, decay_rate=0.7),
+    partial(linear, lr=0.3, steps=90, end=0.01),
+    partial(linear, lr=0.01, steps=90, end=0.3),
+    partial(polynomial, lr=0.3, steps=90, power=2.5),
+    partial(cosine, lr=0.3, steps=80),
+    partial(cosine, lr=0.3, steps=80, end=0.01),
+    partial(cosine_restarts, lr=0.3, steps=15, t_mult=3, end=0.01),
+    partial(triangular2, lr=0.3, start=0.01, steps_up=11),
+    partial(exp_range, lr=0.3, start=0.01, steps_up=11, gamma=0.99),
+    partial(noam, d_model=512, warmup_steps=40),
+    partial(inverse_sqrt, lr=0.3, warmup_steps=40),
+    partial(warmup_stable_decay, lr=0.3, steps=90, warmup_steps=10, decay_steps=30),
+    partial(one_cycle, lr=0.3, steps=90),
+    partial(warm_up, steps=5, then=partial(constant, lr=0.3)),
+]
+FOLLOWED = [
+    partial(warm_up, steps=10, start=start, then=then, runs_on=runs_on)
+    for then in FOLLOWERS
+    for start in (0.0, 0.0003, 0.5)
+    for runs_on in (False, True)
+    if then(0) > 0 or not runs_on
+]
+
 # Beside those of the tables: the shortest of each kind, changes at the first step, and what the tables leave out.
 CASES = [
     *referee.SHOWN,
@@ -74,6 +103,7 @@ CASES = [
     partial(cosine, lr=0.3, steps=1, end=0.01),
     partial(cosine, lr=0.3, steps=10),
     partial(cosine_restarts, lr=0.3, steps=1, t_mult=2),
+    partial(cosine_restarts, lr=0.3, steps=1, t_mult=3),
     partial(cosine_restarts, lr=0.3, steps=15, end=0.01),
     partial(cosine_restarts, lr=0.3, steps=7, t_mult=2, gamma=0.7, end=0.01),
     partial(triangular, lr=0.3, start=0.0, steps_up=1),
@@ -104,7 +134,7 @@ def label(schedule):
 
 PAIRS = [
     pytest.param(framework, case, counterpart, id=f"{framework}-{label(case)}-{counterpart.code.split('(')[0]}")
-    for case in CASES
+    for case in [*CASES, *FOLLOWED]
     for framework in FRAMEWORKS
     for counterpart in counterparts(framework, case)
 ]
@@ -140,7 +170,7 @@ def test_rates_are_the_frameworks(framework, case, counterpart):
     if counterpart.ahead:
         assert len(compare(ours, theirs).steps)
         ours, theirs = ours[counterpart.ahead :], theirs[: -counterpart.ahead]
-    last = until(case, counterpart)
+    last = until(framework, case, counterpart)
     result = compare(ours, theirs)
     assert result.deviation <= bound(framework, case, counterpart)
     assert (result.steps > last).all()
@@ -165,7 +195,7 @@ def test_torch_has_formulas():
 @pytest.mark.parametrize("case", FORMULAS, ids=label)
 def test_torchs_closed_forms_are_closer(case):
     result = compare(book_rates(case), closed_form(case))
-    assert (result.steps > until(case, counterparts("torch", case)[0])).all()
+    assert (result.steps > until("torch", case, counterparts("torch", case)[0])).all()
     # the closed form of ExponentialLR raises a rounded number to a power: half a unit of the exponent for each step
     rounded = STEPS / 2 if case.func is exponential and case.keywords.get("every", 1) > 1 else 0
     assert result.deviation <= CLOSED + rounded
@@ -304,7 +334,7 @@ def test_wrong_forms_are_told_apart(wrong):
         assert theirs
         faults = np.array([faulty(t, **case.keywords) for t in range(STEPS)])
         for given_rates in theirs:
-            before_the_end = compare(faults, given_rates).steps <= until(case, counterparts("torch", case)[0])
+            before_the_end = compare(faults, given_rates).steps <= until("torch", case, counterparts("torch", case)[0])
             assert before_the_end.any()
 
 
@@ -375,7 +405,8 @@ def test_torch_onecyclelr_goes_below_zero_after_its_last_step():
 def test_optax_onecycle_cuts_the_way_up_to_whole_steps():
     """0.29 * 100 is a little less than 29 in binary numbers, so the peak comes at step 28."""
     case = partial(one_cycle, lr=0.3, steps=100, pct_start=0.29)
-    theirs = rates("optax", case)
+    assert not counterparts("optax", case)
+    theirs = rates("optax", case, COUNTERPARTS["one_cycle"]["optax"][0])
     assert np.argmax(theirs) == 28
     assert np.argmax(book_rates(case)) == np.nanargmax(rates("torch", case)) == 29
 
@@ -394,6 +425,27 @@ def test_torch_and_keras_miss_restarts_that_their_logarithms_round_away():
     restart = 10 * (2**13 - 1)  # and in float32, at its defaults
     assert float(decay(1.0, 10)(restart)) == 0.0
     assert cosine_restarts(restart, lr=1.0, steps=10, t_mult=2) == 1.0
+
+
+@pytest.mark.parametrize("t_mult", range(2, 11))
+def test_which_restart_keras_misses_first(t_mult):
+    restarts = [7 * (t_mult**i - 1) // (t_mult - 1) for i in range(1, 10)]
+    decay = keras().optimizers.schedules.CosineDecayRestarts(np.float64(1.0), 7, t_mul=np.float64(t_mult))
+    missed = [step for step in restarts if float(decay(step)) < 0.5]
+    expected = missed_restart(7, t_mult)
+    assert (missed[0] if missed else math.inf) == (expected if expected <= restarts[-1] else math.inf)
+
+
+def test_of_fractions_of_a_step_nothing_is_promised():
+    for fraction in (
+        partial(linear, lr=0.3, steps=7.5),
+        partial(multi_step, lr=0.3, milestones=[5, 7.5]),
+        partial(triangular, lr=0.3, start=0.1, steps_up=7, steps_down=7.5),
+        partial(warm_up, steps=2.5, then=partial(constant, lr=0.3)),
+    ):
+        assert not any(counterparts(framework, fraction) for framework in FRAMEWORKS)
+    follows = partial(warm_up, steps=2, start=0.1, then=partial(linear, lr=0.3, steps=7.5))
+    assert not counterparts("torch", follows)
 
 
 def test_optax_polynomial_may_have_no_rate_after_its_end_if_jit_compiles_it():

@@ -26,8 +26,8 @@ class Dialect:
         fixed: arguments that make the framework's optimizer this rule: ``amsgrad=True``.
         state: what the framework calls the rule's state. A state that it does not keep is left out.
         to_paper, from_paper: mappings to and from the hyperparameters with which the paper's rule takes the same steps,
-            or the reason why there are none. Without either, the hyperparameters are the same. The first line of the
-            docstring of ``to_paper`` says who takes the same steps.
+            or the reason why there are none (but in a corner, maybe, such as a momentum of 0). Without either, the
+            hyperparameters are the same. The first line of the docstring of ``to_paper`` says who takes the same steps.
     """
 
     optimizer: str
@@ -60,7 +60,7 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
     """The hyperparameters, under the book's names, with which ``target`` takes the steps of ``source``.
 
     Args:
-        source, target: dialects of one rule.
+        source, target: dialects of one rule, or of the paper, as in ``lib.dialects.PAPER``.
         hyperparameters: numbers, or schedules: functions of the step, counted from 0.
 
     Raises:
@@ -76,6 +76,9 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
                 raise LookupError(mapping)
             if mapping is not None:
                 hyperparameters = _map(mapping, hyperparameters)
+        for name, value in hyperparameters.items():
+            if name not in target.names:
+                raise LookupError(f"{name}, here {value!r}, cannot be chosen in {target.optimizer}.")
     except KeyError as missing:
         raise KeyError(f"hyperparameters lacks {missing}, which decides how they are translated; add it.") from None
     except LookupError as reason:

@@ -6,6 +6,7 @@ from numpy import float64
 
 from lib import optimizers
 from lib.arrays import maximum, minimum, norm, ratio, rms, sign, sqrt, where
+from lib.checks import FACTOR
 from lib.dialects import keras, torch
 from lib.dialects.dialect import Dialect
 from lib.optimizers.muon import newton_schulz
@@ -63,13 +64,14 @@ def sophia(
     return x - learning_rate * (step + weight_decay * x), m, h
 
 
-@rule
+@rule(b1=FACTOR)
 def schedule_free_sgd(
     x, g, z="x", total=0.0, max_lr=0.0, *, learning_rate=1.0, b1=0.9, weight_decay=0.0
 ):  # fmt: skip
     """The largest rate so far weighs the average, not the rate of the step.
 
-    ``optax.contrib.schedule_free_sgd``.
+    ``optax.contrib.schedule_free_sgd``. Given a rate that is itself a schedule,
+    optax's ``schedule_free`` weighs each step with the rate of the next.
     """
     average = (x - (1 - b1) * z) / b1
     z = z - learning_rate * (g + weight_decay * x)
@@ -80,7 +82,7 @@ def schedule_free_sgd(
     return b1 * average + (1 - b1) * z, z, total, max_lr
 
 
-@rule
+@rule(b1=FACTOR)
 def schedule_free_adamw(
     x, g, z="x", v=0.0, total=0.0, max_lr=0.0, t=1, *,
     learning_rate=0.0025, b1=0.9, b2=0.999, eps=1e-8, weight_decay=0.0,
@@ -239,7 +241,10 @@ def _nadam_from_paper(at, t):
 
 def _radam_to_paper(at, t):
     """The paper with threshold=4 in optax, but where rho is 4 exactly."""
-    return {"threshold": 5.0} | at(t)
+    now = {"threshold": 5.0} | at(t)
+    if now["threshold"] == 4:  # the paper's
+        del now["threshold"]
+    return now
 
 
 def _radam_from_paper(at, t):

@@ -1,12 +1,13 @@
 """How PyTorch, Keras and optax write the book's schedules.
 
 `COUNTERPARTS` lists, for each schedule, what one writes in each framework, as text: pages show it, the referee runs it.
-Where a framework computes something else, a schedule of this file says what.
+Where a framework computes something else, a schedule of this file says what. The frameworks count whole steps: for
+fractions of one, which the book's schedules take, nothing is promised.
 """
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from math import pi
+from math import floor, inf, log, pi
 
 from lib.arrays import cos
 from lib.schedules import schedule
@@ -17,7 +18,8 @@ class Counterpart:
     """What a framework has for one of the book's schedules.
 
     It is code in the names of the framework's schedules, of the book's arguments, and of torch's ``optimizer``. Where
-    another schedule follows, ``then`` is its counterpart, ``first`` its first rate, and ``inner`` has its arguments.
+    another schedule follows, ``then`` is its counterpart, ``first`` its first rate, and ``inner`` has its arguments and
+    the counterpart's ``until``; ``base`` is the rate with which torch's optimizer is made for it, None if it has none.
 
     Attributes:
         code: what makes it.
@@ -49,6 +51,22 @@ def cosine_wave(t, *, lr, steps, end=0.0):
     """
     return end + (lr - end) * (1 + cos(pi * t / steps)) / 2
 
+
+def missed_restart(steps, t_mult):
+    """The first step at which a run should begin, and does not, if the logarithm that counts runs is rounded down."""
+    runs = (i for i in range(1, 100) if floor(log(t_mult**i) / log(t_mult)) < i) if t_mult > 1 else ()
+    return next((steps * (t_mult**i - 1) // (t_mult - 1) for i in runs), inf)
+
+
+# In torch a schedule can follow another if it can be set to a step, which those made of others cannot, and leaves the
+# optimizer's first rate alone, which OneCycleLR does not. One can hold another down if both multiply the last rate.
+_TORCH_JOINS = (
+    "shape is linear and not runs_on and base and inner.schedule not in (warm_up, warmup_stable_decay, one_cycle)"
+)
+_TORCH_CHAINS = (
+    "shape is linear and runs_on and base and (inner.schedule in (step, multi_step, exponential, linear, polynomial) "
+    "or inner.schedule is cosine and inner.end == 0)"
+)
 
 COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
     "constant": {
@@ -148,13 +166,16 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
         "torch": [
             Counterpart(
                 "CosineAnnealingWarmRestarts(optimizer, T_0=steps, T_mult=t_mult, eta_min=end)",
-                when="gamma == 1",
+                when="gamma == 1 and t_mult == int(t_mult)",
                 blind="CosineAnnealingWarmRestarts(optimizer, T_0=steps, eta_min=end)",
             )
         ],
         "keras": [
             Counterpart(
                 "CosineDecayRestarts(lr, first_decay_steps=steps, t_mul=t_mult, m_mul=gamma, alpha=end / lr)",
+                when="t_mult == int(t_mult)",
+                until="missed_restart(steps, t_mult) - 1",
+                differs="The logarithm that counts runs is rounded down, and a run begins a step late.",
                 blind="CosineDecayRestarts(lr, first_decay_steps=steps, alpha=end / lr)",
             )
         ],
@@ -171,7 +192,8 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
         "torch": [
             Counterpart(
                 "CyclicLR(optimizer, base_lr=start, max_lr=lr, step_size_up=steps_up, step_size_down=steps_down, "
-                "cycle_momentum=False)"
+                "cycle_momentum=False)",
+                lr="start",
             )
         ]
     },
@@ -179,7 +201,8 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
         "torch": [
             Counterpart(
                 "CyclicLR(optimizer, base_lr=start, max_lr=lr, step_size_up=steps_up, step_size_down=steps_down, "
-                "mode='triangular2', cycle_momentum=False)"
+                "mode='triangular2', cycle_momentum=False)",
+                lr="start",
             )
         ]
     },
@@ -188,6 +211,7 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "CyclicLR(optimizer, base_lr=start, max_lr=lr, step_size_up=steps_up, step_size_down=steps_down, "
                 "mode='exp_range', gamma=gamma, cycle_momentum=False)",
+                lr="start",
                 blind="CyclicLR(optimizer, base_lr=start, max_lr=lr, step_size_up=steps_up, "
                 "step_size_down=steps_down, mode='exp_range', cycle_momentum=False)",
             )
@@ -196,25 +220,28 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
     "warm_up": {
         "torch": [
             Counterpart(
-                "SequentialLR(optimizer, [LinearLR(optimizer, start_factor=start / first, total_iters=steps), then], "
-                "milestones=[steps])",
-                when="shape is linear and start > 0 and not runs_on",
-                lr="first",
-                until="steps + inner.steps if inner.schedule is cosine else inf",
-                differs="The cosine that follows rises again.",
+                "SequentialLR(optimizer, [LinearLR(optimizer, start_factor=start / base, end_factor=first / base, "
+                "total_iters=steps), then], milestones=[steps])",
+                when=f"{_TORCH_JOINS} and 0 < start <= base",
+                lr="base",
+                until="steps + inner.until",
+                differs="What follows goes its own way, too: a cosine rises again.",
             ),
             Counterpart(
-                "SequentialLR(optimizer, [LambdaLR(optimizer, lambda t: t / steps), then], milestones=[steps])",
-                when="shape is linear and start == 0 and not runs_on",
-                lr="first",
-                until="steps + inner.steps if inner.schedule is cosine else inf",
-                differs="The cosine that follows rises again.",
+                "SequentialLR(optimizer, [LambdaLR(optimizer, lambda t: (start + (first - start) * t / steps) / base), "
+                "then], milestones=[steps])",
+                when=f"{_TORCH_JOINS} and not 0 < start <= base",
+                lr="base",
+                until="steps + inner.until",
+                differs="What follows goes its own way, too: a cosine rises again.",
                 blind="SequentialLR(optimizer, [LinearLR(optimizer, total_iters=steps), then], milestones=[steps])",
             ),
             Counterpart(
                 "ChainedScheduler([LinearLR(optimizer, start_factor=start / first, total_iters=steps), then])",
-                when="shape is linear and start > 0 and runs_on",
-                lr="first",
+                when=f"{_TORCH_CHAINS} and 0 < start <= first",
+                lr="base",
+                until="inner.until",
+                differs="What it holds down goes its own way, too: a cosine rises again.",
             ),
         ],
         "keras": [
@@ -228,6 +255,8 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "join_schedules([linear_schedule(start, first, transition_steps=steps), then], boundaries=[steps])",
                 when="shape is linear and not runs_on",
+                until="steps + inner.until",
+                differs="What follows goes its own way, too.",
             ),
             Counterpart(
                 "warmup_cosine_decay_schedule(start, inner.lr, warmup_steps=steps, decay_steps=steps + inner.steps, "
@@ -299,12 +328,12 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "cosine_onecycle_schedule(transition_steps=steps, peak_value=lr, pct_start=pct_start, "
                 "div_factor=div_factor, final_div_factor=final_div_factor)",
-                when="shape is cosine and not three_phase",
+                when="shape is cosine and not three_phase and isclose(pct_start * steps, int(pct_start * steps))",
             ),
             Counterpart(
                 "linear_onecycle_schedule(transition_steps=steps, peak_value=lr, pct_start=pct_start, "
                 "pct_final=2 * pct_start, div_factor=div_factor, final_div_factor=final_div_factor)",
-                when="shape is linear and three_phase",
+                when="shape is linear and three_phase and isclose(pct_start * steps, int(pct_start * steps))",
                 blind="linear_onecycle_schedule(transition_steps=steps, peak_value=lr, pct_start=pct_start, "
                 "div_factor=div_factor, final_div_factor=final_div_factor)",
             ),

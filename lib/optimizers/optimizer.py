@@ -10,7 +10,7 @@ import numpy as np
 from array_api_compat import is_array_api_obj
 
 from lib.arrays import all_finite, namespace
-from lib.checks import FINITE, check_names, check_number, check_range
+from lib.checks import FINITE, check_names, check_range, range_of
 from lib.optimizers.rule import start
 
 
@@ -56,7 +56,7 @@ class Optimizer:
             if value is inspect.Parameter.empty:
                 raise TypeError(f"{rule.__name__} has no default for {name}; pass {name}=...")
             if not callable(value):
-                self.hyperparameters[name] = check_number(name, value, rule.__name__)
+                self.hyperparameters[name] = self._checked(name, value, rule.__name__)
         self.t = 0
         self.state: dict = {}
         self._layouts: dict = {}  # (shape, dtype) of a parameter -> name, shape and dtype of each of its states
@@ -66,9 +66,12 @@ class Optimizer:
         numbers = {}
         for name, value in self.hyperparameters.items():
             if callable(value):
-                value = check_number(name, value(step), f"{self.rule.__name__}, schedule at step {step}")
+                value = self._checked(name, value(step), f"{self.rule.__name__}, schedule at step {step}")
             numbers[name] = value
         return numbers
+
+    def _checked(self, name, value, where):
+        return check_range(self.rule.ranges.get(name, range_of(name)), name, value, where)
 
     def step(self, params, grads, curvatures=None):
         """Take one step.

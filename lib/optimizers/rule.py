@@ -14,7 +14,8 @@ behind ``g``, an estimate of the diagonal of the Hessian, which is given like th
 hyperparameters with the paper's defaults.
 
 Most rules step each entry of ``x`` on its own. One that does not says what it steps: ``@rule(each="array")``, if it
-sees, say, the norm of ``x``, and ``@rule(each="matrix")``, if ``x`` must have two dimensions.
+sees, say, the norm of ``x``, and ``@rule(each="matrix")``, if ``x`` must have two dimensions. One to which a number
+makes sense in another range than in the rest of the book says so, too: ``@rule(beta1=FACTOR)``.
 
 A rule changes none of its arguments and checks none of them: it is the equation. `Optimizer` steps a whole model with
 it and does the checking.
@@ -25,27 +26,29 @@ import inspect
 from numbers import Real
 
 from lib.arrays import namespace
-from lib.checks import ELSEWHERE, has_range
+from lib.checks import ELSEWHERE, check_names, has_range
 
 EACH = ("entry", "array", "matrix")
 
 
-def rule(function=None, *, each="entry"):
+def rule(function=None, *, each="entry", **ranges):
     """Read a rule's state and hyperparameters off its signature and attach them; the function itself is unchanged.
 
     Attributes set: ``state`` (dict of name to what it starts at), ``counts_steps`` (whether it takes ``t``),
     ``takes_curvature``, ``defaults`` (dict of hyperparameter to value; ``inspect.Parameter.empty`` where the signature
-    gives none) and ``each`` (what it steps on its own: "entry", "array" or "matrix").
+    gives none), ``each`` (what it steps on its own: "entry", "array" or "matrix") and ``ranges`` (dict of
+    hyperparameter to range, as in ``lib.checks``, of those that have one of their own).
 
     Raises:
         TypeError: the signature is not ``(x, g, [curvature], *state, [t], *, hyperparameters)``, a state starts at
-            something unheard of, or a hyperparameter has no range in ``lib.checks.RANGES``.
+            something unheard of, a hyperparameter has no range in ``lib.checks.RANGES``, or ``ranges`` has one that the
+            rule does not take.
         ValueError: ``each`` is unknown.
     """
     if each not in EACH:
         raise ValueError(f"each must be one of {', '.join(map(repr, EACH))}, got {each!r}.")
     if function is None:
-        return functools.partial(rule, each=each)
+        return functools.partial(rule, each=each, **ranges)
     name, signature = function.__name__, inspect.signature(function)
     parameters = signature.parameters.values()
     positional = [p.name for p in parameters if p.kind is p.POSITIONAL_OR_KEYWORD]
@@ -73,7 +76,8 @@ def rule(function=None, *, each="entry"):
     for key in defaults:
         if not has_range(key):
             raise TypeError(f"{name}: give the hyperparameter {key!r} a range in lib.checks.RANGES.")
-    function.state, function.defaults, function.each = state, defaults, each
+    check_names(ranges, defaults, name)
+    function.state, function.defaults, function.each, function.ranges = state, defaults, each, ranges
     function.counts_steps, function.takes_curvature = "t" in positional, curvature
     return function
 

@@ -4,6 +4,7 @@ Steps are taken from ``z``, their average is what one wants, and gradients are t
 """
 
 from lib.arrays import sqrt
+from lib.checks import FACTOR
 from lib.optimizers.rule import rule
 
 
@@ -11,12 +12,12 @@ def evaluation_point(x, z, *, beta1=0.9):
     """The average of all ``z``, weighted with the squared rates: where the model is to be evaluated.
 
     Source: Defazio et al. 2024, arXiv 2405.15682, equation 3, where it is called x. Our ``x``, at which gradients are
-    taken, is the paper's y.
+    taken, is the paper's y. With beta1 = 0 it would be z, and of the average nothing would be left to find.
     """
     return (x - (1 - beta1) * z) / beta1
 
 
-@rule
+@rule(beta1=FACTOR)
 def schedule_free_sgd(
     x, g, z="x", total=0.0, *, lr=1.0, beta1=0.9, weight_decay=0.0
 ):  # fmt: skip
@@ -33,7 +34,7 @@ def schedule_free_sgd(
     return (1 - beta1) * z + beta1 * average, z, total
 
 
-@rule
+@rule(beta1=FACTOR)
 def schedule_free_adamw(
     x, g, z="x", v=0.0, total=0.0, t=1,
     *, lr=0.0025, beta1=0.9, beta2=0.999, eps=1e-8, weight_decay=0.0

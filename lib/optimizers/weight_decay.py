@@ -74,4 +74,4 @@ def _as_rule(decayed, rule, combinator):
     decayed.__signature__ = signature.replace(parameters=[*signature.parameters.values(), weight_decay])
     decayed.__name__ = decayed.__qualname__ = f"{name}({rule.__name__})"
     decayed.__doc__ = f"{rule.__name__} with weight decay; see `lib.optimizers.{name}`.\n\n{inspect.getdoc(rule)}"
-    return as_rule(decayed, each=rule.each)
+    return as_rule(decayed, each=rule.each, **rule.ranges)

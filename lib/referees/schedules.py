@@ -9,18 +9,19 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import partial
-from math import inf
+from math import inf, isclose
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 
 from lib import schedules
-from lib.dialects.schedules import COUNTERPARTS, Counterpart
+from lib.dialects.schedules import COUNTERPARTS, Counterpart, missed_restart
 from lib.referees import TITLES
 from lib.referees import keras as keras_referee
 
 STEPS = 201
+LENGTHS = {"every", "milestones", "steps", "steps_up", "steps_down", "warmup_steps", "decay_steps"}
 SURE = 1e-9  # no rounding in float64 makes a larger difference, as a share of the largest rate
 
 MODULES = {
@@ -76,13 +77,17 @@ def book_rates(schedule: partial, steps: int = STEPS) -> np.ndarray:
 
 def counterparts(framework: str, schedule: partial) -> list[Counterpart]:
     """What ``framework`` has for a schedule with these arguments: several things, or none."""
+    given = arguments(schedule)
+    lengths = [length for key in LENGTHS & given.keys() for length in np.atleast_1d(given[key] or 0)]
+    if any(length % 1 for length in lengths):
+        return []
     found = COUNTERPARTS.get(schedule.func.__name__, {}).get(framework, [])
-    return [counterpart for counterpart in found if _value(counterpart.when, schedule)]
+    return [counterpart for counterpart in found if _value(counterpart.when, framework, schedule)]
 
 
-def until(schedule: partial, counterpart: Counterpart) -> float:
+def until(framework: str, schedule: partial, counterpart: Counterpart) -> float:
     """The last step at which the counterpart's rate is the book's."""
-    return _value(counterpart.until, schedule)
+    return _value(counterpart.until, framework, schedule)
 
 
 def rates(
@@ -132,17 +137,22 @@ def arguments(schedule: partial) -> dict:
     return {p.name: p.default for p in parameters if p.default is not p.empty} | schedule.keywords
 
 
-def _names(schedule, number) -> dict:
+def _names(framework, schedule, number) -> dict:
     """What the book's names in the code of a counterpart stand for; ``then`` still is the book's schedule."""
     names = {key: number(value) if isinstance(value, float) else value for key, value in arguments(schedule).items()}
     if "then" in names:
-        names["inner"] = SimpleNamespace(schedule=names["then"].func, **_names(names["then"], number))
-        names["first"] = number(names["then"](0))
+        then = names["then"]
+        found = next(iter(counterparts(framework, then)), None)
+        ends = until(framework, then, found) if found else inf
+        names["inner"] = SimpleNamespace(schedule=then.func, until=ends, **_names(framework, then, number))
+        names["first"] = number(then(0))
+        names["base"] = _value(found.lr, framework, then) if found and framework == "torch" else None
     return names
 
 
-def _value(expression, schedule):
-    return eval(expression, {"inf": inf} | schedules.SCHEDULES | _names(schedule, float))
+def _value(expression, framework, schedule):
+    known = {"inf": inf, "isclose": isclose, "missed_restart": missed_restart} | schedules.SCHEDULES
+    return eval(expression, known | _names(framework, schedule, float))
 
 
 def _make(framework, code, schedule, number, **more):
@@ -150,7 +160,7 @@ def _make(framework, code, schedule, number, **more):
     names = {}
     for module in MODULES[framework]:
         names |= vars(importlib.import_module(module))
-    names |= _names(schedule, number) | more
+    names |= _names(framework, schedule, number) | more
     if "then" in names and (found := counterparts(framework, names["then"])):
         names["then"] = _make(framework, found[0].code, names["then"], number, **more)
     return eval(code, names)
@@ -160,7 +170,7 @@ def _torch_pair(code, counterpart, schedule):
     """An optimizer, and the scheduler that sets its rate."""
     import torch
 
-    optimizer = torch.optim.SGD([torch.zeros(1)], lr=_value(counterpart.lr, schedule))
+    optimizer = torch.optim.SGD([torch.zeros(1)], lr=_value(counterpart.lr, "torch", schedule))
     with warnings.catch_warnings(action="ignore"):  # schedulers before the first step of the optimizer
         return optimizer, _make("torch", code, schedule, float, optimizer=optimizer)
 

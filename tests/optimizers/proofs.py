@@ -13,15 +13,17 @@ Where eps, or Keras' start of G, outweighs the gradients (Adadelta, and Adagrad 
 is gradient descent: there only the other sizes tell rules apart.
 """
 
+import itertools
 import os
 
 import pytest
 
-from lib.dialects import DIALECTS, translate
+from lib.dialects import DIALECTS, PAPER, translate
 from lib.optimizers.rule import named_for
 from lib.referees import BOUND, RECORDINGS, WIDER, compare, hyperparameters_for, judge, record, replay, shapes_for, task
 
 STATE_BOUND = 1000 * 2**-53
+SIDES = {"paper": PAPER} | DIALECTS
 BACKEND = os.environ.get("KERAS_BACKEND", "tensorflow")
 
 
@@ -52,7 +54,7 @@ def disagrees(name, framework="torch", **wrong_rules):
     def test(wrong):
         rule, right = wrong_rules[wrong], DIALECTS[framework][name].rule
         if not hasattr(rule, "state"):  # not a rule by itself: it takes what the right one takes
-            for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+            for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
                 setattr(rule, attribute, getattr(right, attribute))
         recording = record(200, (1e-8, 1e4), shapes=shapes_for(right))
         judgment = judge(framework, name, recording, hyperparameters_for(name), rule=rule)
@@ -62,7 +64,8 @@ def disagrees(name, framework="torch", **wrong_rules):
 
 
 def translates(name, bound=BOUND, **overrides):
-    """A test that between every two dialects of a rule the mapping makes them agree, or that there is none.
+    """A test that between every two dialects of a rule, the paper's among them, the mapping makes them agree, or that
+    there is none.
 
     Args:
         name: of the rule.
@@ -71,14 +74,15 @@ def translates(name, bound=BOUND, **overrides):
     """
     exponential = lambda rate: lambda step: rate * 0.99**step
     steps = lambda rate: lambda step: rate * 0.5 ** (step // 100)
-    pairs = [(a, b) for a in DIALECTS for b in DIALECTS if a != b and name in DIALECTS[a] and name in DIALECTS[b]]
+    having = [side for side in SIDES if name in SIDES[side]]
+    pairs = list(itertools.permutations(having, 2))
 
     @pytest.mark.parametrize(
         "changing", [None, exponential, steps], ids=["constant rate", "changing rate", "rate in steps"]
     )
     @pytest.mark.parametrize(("source", "target"), pairs)
     def test(source, target, changing):
-        source, target = DIALECTS[source][name], DIALECTS[target][name]
+        source, target = SIDES[source][name], SIDES[target][name]
         recording = record(300, 1.0, shapes=shapes_for(source.rule))
         hyperparameters = hyperparameters_for(name, 1.0) | overrides
         if changing:

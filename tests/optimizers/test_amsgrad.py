@@ -5,7 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from lib.dialects import Dialect, keras, optax, torch, translate
+from lib.dialects import PAPER, keras, optax, torch, translate
 from lib.optimizers import Optimizer, adam, amsgrad
 from lib.optimizers.rule import named_for
 from lib.referees import compare, judge, record, replay
@@ -129,7 +129,7 @@ def test_it_finds_the_end_that_adam_runs_away_from():
 @pytest.mark.parametrize("to_paper", [True, False], ids=["to the paper", "from the paper"])
 def test_the_mappings_to_the_paper_itself(dialect, to_paper):
     """With an eps as large as the gradients. Between two frameworks, a fault on the way to the paper could cancel."""
-    paper = Dialect(optimizer="the paper's", rule=amsgrad, names={})
+    paper = PAPER["amsgrad"]
     source, target = (dialect, paper) if to_paper else (paper, dialect)
     given = {"lr": lambda step: 0.01 * 0.99**step, "beta1": 0.9, "beta2": 0.999, "eps": 1e-3}
     translated = translate(source, target, given)

@@ -533,3 +533,10 @@ def test_a_wrong_gradient_is_named(clip):
         clip(np.ones(2), 1.0)
     with pytest.raises(TypeError, match=r"grads\['w'\] must be an array, got None; has the gradient been computed"):
         clip({"w": None}, 1.0)
+
+
+@pytest.mark.parametrize("clip", [clip_by_norm, clip_by_global_norm], ids=["norm", "global norm"])
+@pytest.mark.parametrize("g", [[np.inf, 1.0], [np.nan, 1.0], [1e-300, 1e300], [5e-324, 5e-324], [0.0, 0.0]], ids=str)
+def test_numpy_has_nothing_to_warn_of(clip, g):
+    with np.errstate(all="raise"):
+        clip([np.array(g)], limit=1e-310)

@@ -146,7 +146,7 @@ def in_bfloat16(x, g, v, *, lr, momentum, eps, weight_decay):
 
 
 def _as(rule, right):
-    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
         setattr(rule, attribute, getattr(right, attribute))
     return rule
 
@@ -272,3 +272,9 @@ def test_keras_steps_with_adamw_what_is_no_matrix_or_is_called_an_embedding(shap
         optimizer.apply([keras.ops.convert_to_tensor(g)], [x])
     adamw = replay(keras_dialect.adamw, recording, learning_rate=0.01)
     assert np.abs(adamw[-1] - flat([keras.ops.convert_to_numpy(x)])).max() <= BOUND * 2**29
+
+
+def test_eps_is_added_to_the_norm():
+    g = np.array([[3.0, 0.0], [0.0, 4.0]])  # with Nesterov's momentum of 0, o has the norm 5
+    x, _ = muon(0 * g, g, 0 * g, lr=1.0, momentum=0.0, eps=3.0)
+    np.testing.assert_array_equal(x, -newton_schulz(g / 8))

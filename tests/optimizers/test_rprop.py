@@ -70,7 +70,7 @@ test_optax_disagrees = disagrees("rprop", framework="optax", torch=_torchs)
 
 def test_the_right_form_of_the_wrong_ones_is_right():
     right = _wrong()
-    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
         setattr(right, attribute, getattr(torch_dialect.rprop, attribute))
     recording, hyperparameters = record(50), hyperparameters_for("rprop")
     assert (ours.replay(right, recording, **hyperparameters)

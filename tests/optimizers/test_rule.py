@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from lib.checks import RANGES, check_number
-from lib.dialects import DIALECTS, keras
-from lib.optimizers import RULES, adagrad, adam, gradient_descent, rule
+from lib.checks import FACTOR, RANGES, check_number, check_range
+from lib.dialects import DIALECTS, keras, optax
+from lib.optimizers import RULES, Optimizer, adagrad, adam, gradient_descent, rule, schedule_free_sgd
 from lib.optimizers.rule import named_for
 from lib.optimizers.rule import start as starting_state
 
@@ -515,6 +515,20 @@ def test_defaults_are_in_range_and_every_rule_has_a_rate(name):
     assert {"lr", "learning_rate"} & ALL[name].defaults.keys()
     for hyperparameter, value in defaults(ALL[name]).items():
         assert check_number(hyperparameter, value, name) == value
+    for hyperparameter, range_ in ALL[name].ranges.items():
+        assert check_range(range_, hyperparameter, defaults(ALL[name])[hyperparameter], name)
+
+
+def test_a_rule_may_have_a_range_of_its_own():
+    """Schedule-free finds its average from x and z, which with beta1 = 0 are one; with beta1 = 1, x is the average."""
+    for f, name in ((schedule_free_sgd, "beta1"), (optax.schedule_free_adamw, "b1")):
+        assert Optimizer(f, **{"learning_rate" if name == "b1" else "lr": 0.1, name: 1.0}).hyperparameters[name] == 1.0
+        with pytest.raises(ValueError, match=rf"{name} must be a number in \(0, 1\], got 0"):
+            Optimizer(f, **{name: 0.0})
+    with pytest.raises(ValueError, match=r"schedule at step 1: beta1 must be a number in \(0, 1\], got 0"):
+        Optimizer(schedule_free_sgd, beta1=lambda step: 0.0).hyperparameters_at(1)
+    with pytest.raises(TypeError, match="unknown hyperparameter 'beta3'"):
+        rule(lambda x, g, *, lr: x, beta3=FACTOR)
 
 
 @every_rule

@@ -10,8 +10,7 @@ import optax as optax_itself
 import pytest
 
 from lib.arrays import sqrt
-from lib.dialects import DIALECTS, keras, optax, translate
-from lib.dialects.dialect import Dialect
+from lib.dialects import DIALECTS, PAPER, keras, optax, translate
 from lib.optimizers import Optimizer, rule, schedule_free_adamw, schedule_free_sgd
 from lib.optimizers.rule import named_for
 from lib.optimizers.schedule_free import evaluation_point
@@ -105,16 +104,13 @@ test_keras_disagrees = disagrees(
     ("right", "theirs"), [(_sgd(), optax.schedule_free_sgd), (_adamw(), optax.schedule_free_adamw)]
 )
 def test_the_right_form_of_the_wrong_ones_is_right(right, theirs):
-    for key in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+    for key in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
         setattr(right, key, getattr(theirs, key))
     paths = [replay_rule(f, record(50, 1.0), learning_rate=0.01, weight_decay=0.1) for f in (right, theirs)]
     assert compare(*paths).absolute <= BOUND
 
 
 # ---------- optax and the paper ----------
-
-PAPER = {rule.__name__: Dialect(optimizer="the paper's", rule=rule, names={})
-         for rule in (schedule_free_sgd, schedule_free_adamw)}  # fmt: skip
 
 
 def test_optax_s_sgd_is_the_paper_s_as_long_as_the_rate_does_not_fall():
@@ -213,7 +209,7 @@ def test_in_keras_order_of_operations_nothing_is_left(monkeypatch):
         average = (1 - 1 / t) * average + 1 / t * z
         return (1 - beta_1) * z + beta_1 * average, z, v
 
-    for key in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+    for key in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
         setattr(schedule_free_adamw, key, getattr(keras.schedule_free_adamw, key))
     given = hyperparameters_for("schedule_free_adamw", 1.0)
     judgment = judge("keras", "schedule_free_adamw", record(100, 1.0), given, rule=schedule_free_adamw)

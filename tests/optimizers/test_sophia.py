@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.dialects import optax, translate
-from lib.dialects.dialect import Dialect
+from lib.dialects import PAPER, optax, translate
 from lib.dialects.optax import DIALECTS
 from lib.optimizers import Optimizer, sophia
 from lib.optimizers.sophia import gauss_newton_bartlett, hutchinson
@@ -51,14 +50,14 @@ test_optax_disagrees = disagrees(
 
 def test_the_right_form_of_the_wrong_ones_is_right():
     right = _other()
-    for key in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+    for key in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
         setattr(right, key, getattr(optax.sophia, key))
     paths = [replay(f, record(100), learning_rate=0.01, gamma=0.5) for f in (right, optax.sophia)]
     assert compare(*paths).absolute <= same_way(100)
 
 
 def test_there_is_no_way_from_optax_to_the_paper():
-    paper = Dialect(optimizer="the paper's", rule=sophia, names={})
+    paper = PAPER["sophia"]
     for pair in ((DIALECTS["sophia"], paper), (paper, DIALECTS["sophia"])):
         with pytest.raises(LookupError, match="optax takes each step with the curvature that it had before"):
             translate(*pair, {"lr": 0.01})
@@ -219,3 +218,8 @@ def test_an_optimizer_takes_what_the_estimates_make():
     optimizer = Optimizer(sophia, lr=0.5)
     new = optimizer.step(params, _product(params), hutchinson(params, _product, generator))
     assert [a.shape for a in new] == [(2,), (3, 1)]
+
+
+def test_hutchinson_needs_a_product_for_each_parameter():
+    with pytest.raises(ValueError, match="shorter"):
+        hutchinson(PARAMS, lambda u: u[:-1], np.random.default_rng(0))

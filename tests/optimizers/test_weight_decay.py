@@ -273,7 +273,7 @@ def test_by_hand(combinator):
 def test_what_is_made_is_a_rule(combinator, name):
     f = PLAIN[name]
     made = combinator(f)
-    for attribute in ("state", "each", "counts_steps", "takes_curvature"):
+    for attribute in ("state", "each", "counts_steps", "takes_curvature", "ranges"):
         assert getattr(made, attribute) == getattr(f, attribute)
     assert made.defaults == f.defaults | {"weight_decay": inspect.Parameter.empty}
     assert list(inspect.signature(made).parameters) == [*inspect.signature(f).parameters, "weight_decay"]
@@ -356,3 +356,10 @@ def test_decoupled_needs_a_rate():
     with pytest.raises(TypeError, match="decoupled: <lambda> has no learning rate that could scale the decay; try l2"):
         decoupled(without)
     assert l2(without)(2.0, 1.0, weight_decay=0.25) == 0.5
+
+
+@pytest.mark.parametrize("other", ["beta1", "momentum"])
+def test_decoupled_finds_the_rate_wherever_it_stands(other):
+    """Before it or after it in the alphabet."""
+    f = {"beta1": lambda x, g, *, beta1, lr: x - lr * g, "momentum": lambda x, g, *, momentum, lr: x - lr * g}[other]
+    assert decoupled(rule(f))(2.0, 1.0, **{other: 0.5}, lr=0.25, weight_decay=0.5) == 2 - 0.25 - 0.25

@@ -101,7 +101,7 @@ ELEMENTWISE = [name for name, dialect in DIALECTS.items() if dialect.rule.each =
 def in_torchs_order(name):
     """The rule ``name`` of torch's dialect, reordered where that is needed."""
     right, rule = DIALECTS[name].rule, REORDERED.get(name, DIALECTS[name].rule)
-    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature"):
+    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
         setattr(rule, attribute, getattr(right, attribute))
     return rule
 

@@ -2,14 +2,16 @@
 
 import importlib
 import inspect
+from functools import partial
 
 import numpy as np
 import pytest
 
-from lib.dialects import translate
+from lib.dialects import PAPER, Dialect, translate
 from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
 from lib.referees import DIALECTS, hyperparameters_for, proof, record, replay, shapes_for
+from lib.schedules import exponential
 
 
 @pytest.mark.parametrize("framework", DIALECTS)
@@ -77,6 +79,32 @@ def test_proof_of_an_unknown_rule():
 # Translations
 
 
+def test_the_framework_s_arguments():
+    given = {"lr": 0.1, "beta2": 0.9, "beta1": 0.8}
+    assert DIALECTS["torch"]["adam"].arguments(given) == {"lr": 0.1, "betas": (0.8, 0.9)}
+    assert DIALECTS["torch"]["amsgrad"].arguments({"lr": 0.1}) == {"amsgrad": True, "lr": 0.1}
+    assert DIALECTS["keras"]["muon"].arguments({"lr": 0.1, "eps": 1e-7}) == {"learning_rate": 0.1}  # it has no such
+    with pytest.raises(KeyError, match="momentum"):
+        DIALECTS["torch"]["adam"].arguments({"momentum": 0.9})
+
+
+def test_a_dialect_is_made_by_name():
+    with pytest.raises(TypeError):
+        Dialect("torch.optim.Adam", RULES["adam"], {})
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov", "rmsprop", "adam"])
+def test_no_step_before_the_first_is_asked_for(name):
+    """The book's schedules refuse it."""
+    given = hyperparameters_for(name) | {"lr": partial(exponential, lr=0.1, gamma=0.99), "eps": 0.0}
+    source, target = DIALECTS["torch"][name], DIALECTS["keras"][name]
+    try:
+        translated = translate(source, target, {key: given[key] for key in source.names})
+    except LookupError:
+        translated = {}
+    assert all(callable(value) or value == given[key] for key, value in translated.items())
+
+
 def test_a_rate_that_stays_for_a_while_changes_the_momentum_when_it_falls():
     """The first two steps do not tell that anything will change."""
     torch, keras = DIALECTS["torch"]["momentum"], DIALECTS["keras"]["momentum"]
@@ -117,6 +145,25 @@ def test_a_rate_of_zero_has_a_translation_or_a_reason():
     rises = {"lr": lambda step: 0.1 * (1 + step), "momentum": 0.9}
     with pytest.raises(LookupError, match=r"at step 2 the momentum would have to be 1\.8"):
         translate(torch, keras, rises)
+
+
+def test_the_paper_has_its_own_hyperparameters_and_no_others():
+    theirs, given = DIALECTS["optax"]["radam"], {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    assert translate(PAPER["radam"], theirs, given) == given | {"threshold": 4.0}
+    assert translate(theirs, PAPER["radam"], given | {"threshold": 4.0}) == given
+    with pytest.raises(
+        LookupError, match=r"radam cannot be made to agree: threshold, here 5\.0, cannot be chosen in lib"
+    ):
+        translate(theirs, PAPER["radam"], given)
+    with pytest.raises(LookupError, match=r"momentum_decay, here 1\.0, cannot be chosen in lib\.optimizers\.nadam"):
+        translate(DIALECTS["keras"]["nadam"], PAPER["nadam"], given)
+
+
+def test_what_every_side_of_a_rule_has_is_handed_on():
+    for name, rule in RULES.items():
+        assert set(rule.defaults) <= PAPER[name].names.keys()
+        assert PAPER[name].arguments(rule.defaults) == rule.defaults
+    assert PAPER["adagrad"].names["G"] == "G"
 
 
 def test_a_missing_hyperparameter_is_no_reason():
