@@ -122,13 +122,20 @@ def rule_facts(rule) -> dict:
     if rule.__name__ not in STYLES:
         sys.exit(f"assets/vendor.py: give {rule.__name__!r} a style in lib.figures.STYLES.")
     color, dash = STYLES[rule.__name__]
+    range_of = lambda name: rule.ranges.get(name, RANGES[name])
     return {
         "module": rule.__module__,
         "file": rule.__module__.replace(".", "/") + ".py",
         "state": list(rule.state.values()),
         "counts_steps": rule.counts_steps,
         "hyperparameters": [
-            {"name": name, "default": default, "range": RANGES[name][0], "fraction": RANGES[name] is FRACTION}
+            {
+                "name": name,
+                "default": default,
+                "range": range_of(name)[0],
+                "fraction": RANGES[name] is FRACTION,
+                "zero": range_of(name)[1](0.0),
+            }
             for name, default in rule.defaults.items()
         ],
         "color": [color, on_dark(color)],

@@ -285,6 +285,14 @@ def test_sliders_and_choices_change_the_path(here):
     assert path_of(playground) == seen[0]
 
 
+def test_a_memory_that_a_rule_needs_cannot_be_taken_away(here):
+    for rule, shortest in {"adam": "0", "schedule_free_adamw": "0.1"}.items():
+        slider = mount(here, optimizer=rule).get_by_label("memory of gradients β₁")
+        slider.press("Home")
+        slider.press("ArrowLeft")
+        assert slider.get_attribute("aria-valuetext") == shortest
+
+
 def test_a_kept_path_stays_and_follows_the_start(here):
     playground = mount(here, landscape="ravine", optimizer="gradient_descent", lr=0.03)
     kept = playground.locator(".playground-map .playground-kept path")
@@ -321,6 +329,7 @@ def test_a_kept_path_stays_and_follows_the_start(here):
         ({"start": "1"}, 'start="1"; write two numbers on the map, for example start="-2 1"'),
         ({"start": "-2 100"}, 'start="-2 100"; write two numbers on the map'),
         ({"optimizer": "adam", "beta1": "1"}, 'beta1="1"; write a number in [0, 1), for example beta1="0.9"'),
+        ({"optimizer": "schedule_free_adamw", "beta1": "0"}, 'beta1="0"; write a number in (0, 1], for example beta1'),
     ],
 )
 def test_a_wrong_attribute_is_named_with_its_value_and_the_remedy(here, attributes, message):

@@ -159,13 +159,16 @@
   });
 
   // A memory of 0.9, 0.99, 0.999 reaches 10, 100, 1000 steps back: even spacing in the logarithm of what is forgotten.
-  const kept = (forgotten) => clamp(Number((1 - forgotten).toFixed(6)), 0, 0.9999);
-  const memory = {
-    low: 0,
-    high: 4,
-    position: (value) => -Math.log10(1 - value),
-    value: (position) => kept(twoDigits(10 ** -position)),
-    next: (value, direction) => kept(neighbor(1 - value, -direction)),
+  const memory = (shortest) => {
+    const kept = (forgotten) => clamp(Number((1 - forgotten).toFixed(6)), shortest, 0.9999);
+    const position = (value) => -Math.log10(1 - value);
+    return {
+      low: position(shortest),
+      high: 4,
+      position,
+      value: (at) => kept(twoDigits(10 ** -at)),
+      next: (value, direction) => kept(neighbor(1 - value, -direction)),
+    };
   };
 
   const whole = (low, high) => ({
@@ -177,9 +180,9 @@
   });
 
   /** The slider of a hyperparameter, or nothing where there is no sensible one. */
-  function scaleOf({ name, default: value, fraction }) {
+  function scaleOf({ name, default: value, fraction, zero }) {
     if (name === "lr") return logarithmic(...RATES);
-    if (fraction) return memory;
+    if (fraction) return memory(zero ? 0 : 0.1);
     return value > 0 ? logarithmic(10 ** (Math.round(Math.log10(value)) - 6), Math.max(1, value)) : undefined;
   }
 
@@ -338,9 +341,10 @@
         own[name] = Object.fromEntries(stepSize.rules[name].hyperparameters.map((it) => [it.name, it.default]));
         delete own[name].lr;
       }
-      for (const { name, default: missing, range, fraction } of stepSize.rules[rule].hyperparameters) {
+      for (const { name, default: missing, range, fraction, zero } of stepSize.rules[rule].hyperparameters) {
         if (name === "lr") continue;
-        own[rule][name] = number(name, missing, fraction ? within(0, 0.9999) : (v) => v > 0 && v < Infinity, range);
+        const holds = fraction ? (v) => within(0, 0.9999)(v) && (v > 0 || zero) : (v) => v > 0 && v < Infinity;
+        own[rule][name] = number(name, missing, holds, range);
       }
       const usualRate = stepSize.rules[rule].hyperparameters.find(({ name }) => name === "lr").default;
       const lr = number("lr", usualRate, within(slowest, fastest), `a number from ${slowest} to ${fastest}`);

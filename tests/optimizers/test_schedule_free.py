@@ -300,3 +300,9 @@ def test_its_average_settles_where_gradient_descent_does_not():
         x, z = optimizer.step(x, [x[0] + noise]), z - 0.2 * (z + noise)
     average = evaluation_point(x[0], optimizer.state[0]["z"])
     assert np.mean(average**2) < np.mean(z**2) / 10
+
+
+def test_x_and_z_may_be_given_by_name():
+    assert evaluation_point(z=2.0, x=1.0, beta1=0.5) == evaluation_point(1.0, 2.0, beta1=0.5) == 0.0
+    with pytest.raises(TypeError):
+        evaluation_point(1.0, 2.0, 0.5)

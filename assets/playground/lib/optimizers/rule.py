@@ -2,5 +2,5 @@
 attaches to a rule is read in CPython when the book is built (``assets/vendor.py``)."""
 
 
-def rule(function):
-    return function
+def rule(function=None, **ranges):
+    return function or rule
