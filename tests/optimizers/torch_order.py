@@ -91,11 +91,41 @@ def adamax(x, g, m, u, t, *, lr, beta1, beta2, eps):
     return x - lr / (1 - beta1**t) * m / u, m, u
 
 
-REORDERED = {f.__name__: f for f in (rmsprop, centered_rmsprop, adadelta, adam, adamw, amsgrad, adamax, nadam, radam)}
+# The rest sum up numbers in an order that only the same call of torch's repeats.
 
 
-# A norm or a product of matrices adds numbers in an order that the library chooses: those rules are left out.
-ELEMENTWISE = [name for name, dialect in DIALECTS.items() if dialect.rule.each == "entry"]
+def adafactor(x, g, R, C, t, *, lr, eps1, eps2, d, weight_decay=0.0):
+    alpha = max(eps2, x.norm(2).item() / x.numel() ** 0.5) * min(lr, 1 / t**0.5)
+    x = x * (1 - lr * weight_decay)
+    if x.ndim > 1:
+        R = R.lerp(torch.norm(g, dim=-1, keepdim=True) ** 2 / g.size(-1), t**-0.8)
+        C = C.lerp(torch.norm(g, dim=-2, keepdim=True) ** 2 / g.size(-2), t**-0.8)
+        V = R @ C / R.mean(dim=-2, keepdim=True).clamp(min=eps1)
+    else:
+        V = R = R.lerp(g * g, t**-0.8)
+    u = V.clamp(min=eps1 * eps1).rsqrt() * g
+    return x - alpha / max(1.0, u.norm(2).item() / (u.numel() ** 0.5 * d)) * u, R, C
+
+
+def muon(x, g, v, *, lr, momentum, eps, weight_decay):
+    rows, columns = x.shape
+    v = v.lerp(g, 1 - momentum)
+    o = g.lerp(v, momentum)
+    o = o if o.dtype == torch.float64 else o.bfloat16()
+    o = o.T if rows > columns else o
+    o = o / o.norm().clamp(min=eps)
+    for _ in range(5):
+        A = o @ o.T
+        o = torch.addmm(o, torch.addmm(A, A, A, beta=-4.7750, alpha=2.0315), o, beta=3.4445)
+    o = o.T if rows > columns else o
+    x = x * (1 - lr * weight_decay)
+    return x.add(o, alpha=-lr * max(1, rows / columns) ** 0.5), v
+
+
+REORDERED = {
+    f.__name__: f
+    for f in (rmsprop, centered_rmsprop, adadelta, adam, adamw, amsgrad, adamax, nadam, radam, adafactor, muon)
+}
 
 
 def in_torchs_order(name):
@@ -112,6 +142,8 @@ def deviations(name, dtype):
     for recording in "every_size", "patterns":
         recording, hyperparameters = task(name, recording)
         rule = in_torchs_order(name)
+        if "eps1" in hyperparameters:
+            hyperparameters["eps1"] = torch.finfo(dtype).eps  # as torch has it: the square of the paper's vanishes
         # Tensors on our side as well: torch's square root is not always the nearest number, as NumPy's is.
         mine = ours.run(rule, recording, array=array, **named_for(rule, hyperparameters))
         for a, b in zip(mine, referee.run(name, recording, array=array, **hyperparameters), strict=True):
@@ -123,5 +155,5 @@ def deviations(name, dtype):
 
 
 if __name__ == "__main__":
-    print(json.dumps({str(dtype): {name: deviations(name, dtype) for name in sys.argv[1:] or ELEMENTWISE}
+    print(json.dumps({str(dtype): {name: deviations(name, dtype) for name in sys.argv[1:] or DIALECTS}
                       for dtype in (torch.float64, torch.float32)}))  # fmt: skip
