@@ -115,7 +115,7 @@ def _map(mapping, hyperparameters: dict) -> dict:
 
 
 def rate_outside(at, t):
-    """The paper with momentum times the rate, over the rate of the step before, as long as that is less than 1."""
+    """The paper, at a constant rate; else with the momentum lr[t] / lr[t-1] times as large, if that is less than 1."""
     now, before = at(t), at(max(t - 1, 1))
     if now["lr"] == 0:  # x rests, and so must the velocity
         return now | {"momentum": 0.0}
@@ -139,7 +139,7 @@ def _below_one(momentum, t):
 
 
 def constant_rate(at, t):
-    """The paper, as long as the rate does not change."""
+    """The paper, at a constant rate."""
     if at(t)["lr"] != at(1)["lr"]:
         raise LookupError("where the rate stands, inside the velocity or outside, matters as soon as it changes.")
     return at(t)
@@ -158,7 +158,7 @@ def eps_corrected(at, t):
 
 
 def no_eps(at, t):
-    """The paper, if eps is 0."""
+    """The paper, if eps is 0 in both."""
     now = at(t)
     if now["eps"] != 0:
         raise LookupError("eps inside the root has no equal outside it, unless it is 0.")

@@ -61,7 +61,7 @@ def amsgrad(
     x, g, m, v, v_max, t, *,
     learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7,
 ):  # fmt: skip
-    """The bias is removed in the rate, eps added before that.
+    """The bias is removed by way of the rate, after eps is added.
 
     ``keras.optimizers.Adam(amsgrad=True)``.
     """
@@ -95,7 +95,7 @@ def nadam(
     x, g, m, v, mu_product=1.0, t=1,
     *, learning_rate=0.001, beta_1=0.9, beta_2=0.999, epsilon=1e-7,
 ):  # fmt: skip
-    """The momentum grows 250 times as fast, and m forgets at the rate beta1.
+    """The momentum grows 250 times as fast as the paper's, and m forgets at the rate beta1.
 
     ``keras.optimizers.Nadam``.
     """
@@ -148,7 +148,7 @@ MOMENTS = {"m": "_momentums", "v": "_velocities"}
 
 
 def _higher_start(at, t):
-    """The paper with a G that starts higher by eps, and with eps = 0."""
+    """The paper with eps = 0 and a G that starts higher by this eps."""
     now = at(t)
     return now | {"G": now.get("G", 0.1) + now["eps"], "eps": 0.0}
 
@@ -174,7 +174,7 @@ _NO_BETA1 = "on TensorFlow, Keras takes gradients at the average itself, for whi
 
 
 def _nadam_to_paper(at, t):
-    """PyTorch with momentum_decay = 1; nothing of the paper's."""
+    """PyTorch's with momentum_decay=1; never the paper's."""
     return at(t) | {"momentum_decay": 1.0}
 
 
@@ -193,7 +193,7 @@ def _lamb_without_decay(at, t):
     return at(t)
 
 
-_LONGER_SIDE = "Keras multiplies by 0.2 sqrt(max(rows, columns)), for which no one rate makes up in all matrices."
+_LONGER_SIDE = "Keras multiplies by 0.2 sqrt(max(rows, columns)): each shape would need a rate of its own."
 
 DIALECTS = {
     "gradient_descent": Dialect(

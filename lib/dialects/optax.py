@@ -155,7 +155,7 @@ def rprop(
 
 @rule(each="array")
 def lars(x, g, v, *, learning_rate, weight_decay=0.0, trust_coefficient=0.001, momentum=0.9):
-    """One norm of gradient and decay together, not two; of zeros the trust is 1.
+    """The trust divides by the norm of gradient and decay together; where a norm is 0, it is 1.
 
     ``optax.lars``.
     """
@@ -212,7 +212,17 @@ RATE = {"lr": "learning_rate"}
 BETAS = {"beta1": "b1", "beta2": "b2"}
 MOMENTS = {"m": "mu", "v": "nu"}
 
-_MAXIMUM_OF_V_HAT = "which v is the largest depends on whether its bias is removed before, differently in each entry."
+_MAXIMUM_OF_V_HAT = (
+    "without its bias another v is the largest; bias_correction_mu=False, bias_correction_nu=False make it the paper's."
+)
+
+
+def _eps_in_the_root(at, t):
+    """The paper, if eps is 0 in both, or if you pass eps_in_sqrt=False."""
+    if at(t)["eps"] != 0:
+        raise LookupError("eps stands inside the root; eps_in_sqrt=False puts it outside, where the paper has it.")
+    return at(t)
+
 
 _ADAN = "optax gives the change of the gradient the weight 1 - b2 and lets its averages start at 0."
 _SOPHIA = "optax takes each step with the curvature that it had before the step."
@@ -227,7 +237,7 @@ def _rising_rate(at, t):
 
 
 def _nadam_to_paper(at, t):
-    """PyTorch with momentum_decay = 1e6; nothing of the paper's."""
+    """PyTorch's with momentum_decay=1e6; never the paper's."""
     return at(t) | {"momentum_decay": 1e6}
 
 
@@ -240,7 +250,7 @@ def _nadam_from_paper(at, t):
 
 
 def _radam_to_paper(at, t):
-    """The paper with threshold=4 in optax, but where rho is 4 exactly."""
+    """The paper, if you pass threshold=4 (but where rho is 4 exactly)."""
     now = {"threshold": 5.0} | at(t)
     if now["threshold"] == 4:  # the paper's
         del now["threshold"]
@@ -308,6 +318,8 @@ DIALECTS = {
         optimizer="optax.rmsprop",
         names=RATE | {"rho": "decay", "eps": "eps"},
         state={"v": "nu"},
+        to_paper=_eps_in_the_root,
+        from_paper=_eps_in_the_root,
     ),
     "adadelta": Dialect(
         optimizer="optax.adadelta",

@@ -199,7 +199,7 @@ def _nothing_added(at, t):
 
 
 def _nadam_to_paper(at, t):
-    """Keras if momentum_decay is 1, optax if it is 1e6; nothing of the paper's."""
+    """Keras' if momentum_decay=1, optax's if it is 1e6; never the paper's."""
     return {"momentum_decay": 0.004} | at(t)
 
 
@@ -212,7 +212,7 @@ def _nadam_from_paper(at, t):
 
 
 def _radam_to_paper(at, t):
-    """Optax with eps / sqrt(1 - beta2**t); nothing of the paper's."""
+    """That of optax with eps / sqrt(1 - beta2**t); never the paper's."""
     return eps_hat(at, t) | {"threshold": 5.0}
 
 

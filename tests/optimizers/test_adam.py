@@ -28,7 +28,6 @@ def _wrong(beta1_for_v=False, correct=True, eps_in_root=False, step=lambda t: t)
 test_disagrees = disagrees(
     "adam",
     swapped_betas=_wrong(beta1_for_v=True),
-    source_document_000=_wrong(beta1_for_v=True, correct=False, eps_in_root=True),
     no_bias_correction=_wrong(correct=False),
     eps_in_the_root=_wrong(eps_in_root=True),
     t_never_counts=_wrong(step=lambda t: 1),

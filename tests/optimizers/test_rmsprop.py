@@ -3,13 +3,16 @@
 centered_rmsprop is Graves' equations, which Keras and optax follow; PyTorch has eps and the rate outside.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
 
+from lib.dialects import optax, translate
 from lib.dialects import torch as torch_dialect
 from lib.optimizers import Optimizer, centered_rmsprop, rmsprop
-from lib.referees import hyperparameters_for, judge, record
+from lib.referees import RECORDINGS, hyperparameters_for, judge, record, task
 from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
 
 test_agrees = agrees("rmsprop")
@@ -30,6 +33,20 @@ test_keras_disagrees = disagrees("rmsprop", framework="keras", paper=rmsprop)
 def test_by_hand():
     x, v = rmsprop(np.array([1.0]), np.array([4.0]), np.array([2.0]), lr=0.5, rho=0.5, eps=0.0)
     assert (float(x[0]), float(v[0])) == (1 - 2 / 3, 9.0)
+
+
+@pytest.mark.parametrize("recording", RECORDINGS)
+def test_optax_has_a_switch_that_makes_it_the_paper(monkeypatch, recording):
+    dialect = replace(optax.DIALECTS["rmsprop"], rule=rmsprop, fixed={"eps_in_sqrt": False})
+    monkeypatch.setitem(optax.DIALECTS, "rmsprop", dialect)
+    assert judge("optax", "rmsprop", *task("rmsprop", recording)).absolute <= BOUND
+
+
+def test_the_switch_is_named_where_a_translation_fails():
+    given = {"lr": 0.01, "rho": 0.9, "eps": 1e-8}
+    with pytest.raises(LookupError, match="eps_in_sqrt=False puts it outside, where the paper has it"):
+        translate(torch_dialect.DIALECTS["rmsprop"], optax.DIALECTS["rmsprop"], given)
+    assert translate(torch_dialect.DIALECTS["rmsprop"], optax.DIALECTS["rmsprop"], given | {"eps": 0.0})["eps"] == 0
 
 
 # ---------- centered, with momentum ----------
