@@ -199,7 +199,7 @@ class QuickestFirst:
     other proofs, of 1,000 steps each."""
 
     ORDER = (
-        "hand|test_defaults",
+        r"hand|test_defaults|test_schedules\.py::[^\[]*$",
         r"agrees\[(torch|optax)-every_size",
         r"^(?!.*(agrees|precision))",
         "^(?!.*keras)",

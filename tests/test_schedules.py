@@ -10,6 +10,7 @@ import inspect
 import itertools
 import json
 import math
+import re
 from fractions import Fraction
 from functools import partial
 from types import SimpleNamespace
@@ -22,11 +23,21 @@ import pytest
 import torch
 from hypothesis import assume, given, settings
 
-from lib.dialects.schedules import COUNTERPARTS, missed_restart
+from lib.dialects.schedules import COUNTERPARTS
 from lib.optimizers import Optimizer, gradient_descent
 from lib.referees import schedules as referee
-from lib.referees.keras import keras
-from lib.referees.schedules import STEPS, book_rates, closed_form, compare, counterparts, in_words, losses, until
+from lib.referees.keras import keras, tensorflow
+from lib.referees.schedules import (
+    STEPS,
+    book_rates,
+    closed_form,
+    compare,
+    counterparts,
+    in_full,
+    in_words,
+    losses,
+    until,
+)
 from lib.schedules import (
     SCHEDULES,
     OnLoss,
@@ -104,11 +115,15 @@ CASES = [
     partial(cosine, lr=0.3, steps=10),
     partial(cosine_restarts, lr=0.3, steps=1, t_mult=2),
     partial(cosine_restarts, lr=0.3, steps=1, t_mult=3),
+    partial(cosine, lr=0.3, steps=90, end=0.03),
+    partial(warm_up, steps=10, start=0.03, then=partial(cosine, lr=0.3, steps=80, end=0.03)),
+    partial(warm_up, steps=10, start=0.03, then=partial(cosine, lr=0.01, steps=80, end=0.3)),
     partial(cosine_restarts, lr=0.3, steps=15, end=0.01),
     partial(cosine_restarts, lr=0.3, steps=7, t_mult=2, gamma=0.7, end=0.01),
     partial(triangular, lr=0.3, start=0.0, steps_up=1),
     partial(triangular2, lr=0.3, start=0.01, steps_up=20),
     partial(warm_up, steps=1, start=0.01, then=partial(exponential, lr=0.3, gamma=0.99)),
+    partial(warm_up, steps=10, start=0.01, then=partial(cosine, lr=0.3, steps=80)),
     partial(warm_up, steps=10, then=partial(constant, lr=0.3)),
     partial(warm_up, steps=10, then=partial(cosine, lr=0.3, steps=80, end=0.01)),
     partial(warm_up, steps=10, start=0.01, then=partial(step, lr=0.3, every=30)),
@@ -126,14 +141,8 @@ CASES = [
 ]
 
 
-def label(schedule):
-    """The schedule as a test's name: step(lr=0.3, every=7)."""
-    text = lambda value: label(value) if isinstance(value, partial) else getattr(value, "__name__", value)
-    return f"{schedule.func.__name__}({', '.join(f'{key}={text(value)}' for key, value in schedule.keywords.items())})"
-
-
 PAIRS = [
-    pytest.param(framework, case, counterpart, id=f"{framework}-{label(case)}-{counterpart.code.split('(')[0]}")
+    pytest.param(framework, case, counterpart, id=f"{framework}-{in_full(case)}-{counterpart.code.split('(')[0]}")
     for case in [*CASES, *FOLLOWED]
     for framework in FRAMEWORKS
     for counterpart in counterparts(framework, case)
@@ -174,7 +183,7 @@ def test_rates_are_the_frameworks(framework, case, counterpart):
     result = compare(ours, theirs)
     assert result.deviation <= bound(framework, case, counterpart)
     assert (result.steps > last).all()
-    assert last >= STEPS - 1 or last + 1 in result.steps
+    assert last >= STEPS - 1 or last + 1 in result.steps or "may" in counterpart.differs
 
 
 @pytest.mark.parametrize(("framework", "case", "counterpart"), [p for p in PAIRS if p.values[2].computes])
@@ -192,7 +201,7 @@ def test_torch_has_formulas():
     assert {case.func for case in FORMULAS} == {step, multi_step, exponential, linear, polynomial, cosine}
 
 
-@pytest.mark.parametrize("case", FORMULAS, ids=label)
+@pytest.mark.parametrize("case", FORMULAS, ids=in_full)
 def test_torchs_closed_forms_are_closer(case):
     result = compare(book_rates(case), closed_form(case))
     assert (result.steps > until("torch", case, counterparts("torch", case)[0])).all()
@@ -201,7 +210,7 @@ def test_torchs_closed_forms_are_closer(case):
     assert result.deviation <= CLOSED + rounded
 
 
-@pytest.mark.parametrize("case", [c for c in referee.SHOWN if c.func in SCHEDULES.values()], ids=label)
+@pytest.mark.parametrize("case", [c for c in referee.SHOWN if c.func in SCHEDULES.values()], ids=in_full)
 def test_keras_computes_in_float32_unless_its_first_rate_is_a_float64(case):
     for counterpart in counterparts("keras", case):
         if case.func is constant:
@@ -227,7 +236,7 @@ def test_every_schedule_has_its_counterparts():
 
 
 @pytest.mark.parametrize("late", [-1, 1])
-@pytest.mark.parametrize("case", [c for c in referee.SHOWN if c.func in SCHEDULES.values()][1:], ids=label)
+@pytest.mark.parametrize("case", [c for c in referee.SHOWN if c.func in SCHEDULES.values()][1:], ids=in_full)
 def test_one_step_early_or_late_is_told_apart(case, late):
     shifted = np.array([case(max(t + late, 0)) for t in range(STEPS)])
     for framework in ("torch", "optax"):
@@ -427,13 +436,32 @@ def test_torch_and_keras_miss_restarts_that_their_logarithms_round_away():
     assert cosine_restarts(restart, lr=1.0, steps=10, t_mult=2) == 1.0
 
 
-@pytest.mark.parametrize("t_mult", range(2, 11))
-def test_which_restart_keras_misses_first(t_mult):
-    restarts = [7 * (t_mult**i - 1) // (t_mult - 1) for i in range(1, 10)]
-    decay = keras().optimizers.schedules.CosineDecayRestarts(np.float64(1.0), 7, t_mul=np.float64(t_mult))
-    missed = [step for step in restarts if float(decay(step)) < 0.5]
-    expected = missed_restart(7, t_mult)
-    assert (missed[0] if missed else math.inf) == (expected if expected <= restarts[-1] else math.inf)
+def test_keras_misses_other_restarts_in_a_graph():
+    """There the logarithm is rounded otherwise: at step 7 the fourth run is to begin."""
+    decay = keras().optimizers.schedules.CosineDecayRestarts(np.float64(1.0), 1, t_mul=np.float64(2.0))
+    assert float(decay(np.float64(7))) == 1.0
+    assert float(tensorflow().function(decay)(np.float64(7))) == 0.0
+
+
+@pytest.mark.parametrize(
+    ("framework", "schedule"),
+    [
+        ("torch", partial(warmup_stable_decay, lr=0.3, steps=90, warmup_steps=10, decay_steps=30, end=0.4)),
+        ("keras", partial(cosine, lr=0.0, steps=10, end=0.3)),
+        ("optax", partial(cosine, lr=0.0, steps=10, end=0.3)),
+        ("optax", partial(reduce_on_plateau, lr=0.5, end=0.75)),
+        ("optax", partial(reduce_on_plateau, lr=0.5, rtol=0.0)),
+        *((framework, partial(reduce_on_plateau, lr=0.5, gamma=1.0)) for framework in FRAMEWORKS),
+    ],
+)
+def test_what_a_framework_cannot_do_is_not_promised(framework, schedule):
+    assert not counterparts(framework, schedule)
+    for counterpart in COUNTERPARTS[schedule.func.__name__][framework]:
+        try:
+            theirs = rates(framework, schedule, counterpart)
+        except (ValueError, TypeError, ZeroDivisionError):
+            continue
+        assert len(compare(book_rates(schedule), theirs).steps)
 
 
 def test_of_fractions_of_a_step_nothing_is_promised():
@@ -445,7 +473,10 @@ def test_of_fractions_of_a_step_nothing_is_promised():
     ):
         assert not any(counterparts(framework, fraction) for framework in FRAMEWORKS)
     follows = partial(warm_up, steps=2, start=0.1, then=partial(linear, lr=0.3, steps=7.5))
+    lacked = partial(warm_up, steps=2, then=partial(inverse_time, lr=0.3, decay_rate=0.5))
     assert not counterparts("torch", follows)
+    assert counterparts("torch", lacked)
+    assert not counterparts("optax", lacked)
 
 
 def test_optax_polynomial_may_have_no_rate_after_its_end_if_jit_compiles_it():
@@ -742,7 +773,7 @@ def test_no_restart_is_missed(steps, t_mult, run):
 
 # ---------- kinds of steps ----------
 
-ALL = {label(case): case for case in CASES if case.func in SCHEDULES.values()}
+ALL = {in_full(case): case for case in CASES if case.func in SCHEDULES.values()}
 every_schedule = pytest.mark.parametrize("name", ALL)
 
 
@@ -1089,11 +1120,30 @@ def test_the_tables():
     proof, pitfalls = referee.proof(shown), referee.pitfalls(shown)
     assert proof.index.tolist() == [(case.func.__name__, title) for case in shown for title in referee.TITLES.values()]
     assert (proof.deviation.astype(float) <= CLOSED).all()
-    assert proof.loc[("cosine", "PyTorch")].tolist() == [
-        "CosineAnnealingLR", "T_max=steps, eta_min=end", proof.loc[("cosine", "PyTorch"), "deviation"], "91–200",
-        "0.29", "The rate rises again after the end."]  # fmt: skip
+    row = proof.loc[("cosine", "PyTorch")].to_dict()
+    assert float(row.pop("deviation")) > 0
+    assert row == {
+        "ours": "cosine(lr=0.3, steps=90, end=0.01)",
+        "counterpart": "CosineAnnealingLR(optimizer, T_max=steps, eta_min=end)",
+        "only": "",
+        "differs at": "91–200",
+        "by up to": "0.29",
+        "because": "The rate rises again after the end.",
+    }
     assert pitfalls.loc[("multi_step", "Keras"), "differs at"] == "20, 60–61, 90"
     assert pitfalls.loc[("multi_step", "Keras"), "by up to"] == "0.09"
+
+
+def test_what_holds_under_a_condition_says_so():
+    for found in itertools.chain(*(by_framework.values() for by_framework in COUNTERPARTS.values())):
+        for counterpart in found:
+            numbers = re.sub(
+                r"shape is \w+|(and )?not (three_phase|runs_on)|and three_phase|(inner\.)?lr > 0|and",
+                "",
+                counterpart.when,
+            )
+            assert (numbers.strip() in ("", "True")) == (counterpart.only == ""), counterpart
+            assert counterpart.until == "inf" or counterpart.differs, counterpart
 
 
 def test_a_lowest_rate_above_the_rate_does_not_raise_it():

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from math import sqrt
 
-from lib.checks import has_range
+from lib.checks import check_names, has_range
 
 Numbers = dict[str, float]
 
@@ -61,13 +61,23 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
 
     Args:
         source, target: dialects of one rule, or of the paper, as in ``lib.dialects.PAPER``.
-        hyperparameters: numbers, or schedules: functions of the step, counted from 0.
+        hyperparameters: all that can be chosen in ``source``, since defaults differ: numbers, or schedules, which are
+            functions of the step, counted from 0. The start of a state may be among them.
+
+    Returns:
+        Numbers, and functions of the step where what the target needs changes with it. What a mapping takes for granted
+        of parameters and gradients, its docstring says; nobody checks it.
 
     Raises:
         LookupError: there are none; the message says why. What comes with a schedule raises it at the step where there
             are none any more.
-        KeyError: a hyperparameter that the mapping needs is missing.
+        KeyError: a hyperparameter is missing.
+        TypeError: one is unknown.
     """
+    check_names(hyperparameters, source.names, source.optimizer)
+    needed = [name for name, theirs in source.names.items() if theirs and has_range(name)]
+    if missing := [name for name in needed if name not in hyperparameters]:
+        raise KeyError(f"hyperparameters lacks {', '.join(missing)}; add it: defaults differ between frameworks.")
     if source.rule is target.rule:
         return hyperparameters
     try:
@@ -79,8 +89,8 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
         for name, value in hyperparameters.items():
             if name not in target.names:
                 raise LookupError(f"{name}, here {value!r}, cannot be chosen in {target.optimizer}.")
-    except KeyError as missing:
-        raise KeyError(f"hyperparameters lacks {missing}, which decides how they are translated; add it.") from None
+    except KeyError:
+        raise
     except LookupError as reason:
         raise LookupError(f"{source.optimizer} and {target.optimizer} cannot be made to agree: {reason}") from None
     return hyperparameters
@@ -117,6 +127,8 @@ def _map(mapping, hyperparameters: dict) -> dict:
 def rate_outside(at, t):
     """The paper, at a constant rate; else with the momentum lr[t] / lr[t-1] times as large, if that is less than 1."""
     now, before = at(t), at(max(t - 1, 1))
+    if now["momentum"] == 0:
+        return now
     if now["lr"] == 0:  # x rests, and so must the velocity
         return now | {"momentum": 0.0}
     if before["lr"] == 0:
@@ -127,8 +139,10 @@ def rate_outside(at, t):
 def rate_inside(at, t):
     """A velocity without the rate in it, from one with it."""
     now, before = at(t), at(max(t - 1, 1))
+    if now["momentum"] == 0:
+        return now
     if now["lr"] == 0:
-        raise LookupError(f"at a rate of 0, as at step {t}, a velocity with the rate inside still moves x.")
+        raise LookupError(f"at a rate of 0, as at step {t}, a velocity with the rate inside may still move x.")
     return now | {"momentum": _below_one(now["momentum"] * before["lr"] / now["lr"], t)}
 
 
@@ -140,7 +154,7 @@ def _below_one(momentum, t):
 
 def constant_rate(at, t):
     """The paper, at a constant rate."""
-    if at(t)["lr"] != at(1)["lr"]:
+    if at(t)["lr"] != at(1)["lr"] and at(t)["momentum"] != 0:
         raise LookupError("where the rate stands, inside the velocity or outside, matters as soon as it changes.")
     return at(t)
 
@@ -157,9 +171,9 @@ def eps_corrected(at, t):
     return now | {"eps": now["eps"] * sqrt(1 - now["beta2"] ** t)}
 
 
-def no_eps(at, t):
+def no_eps(at, t, but=""):
     """The paper, if eps is 0 in both."""
     now = at(t)
     if now["eps"] != 0:
-        raise LookupError("eps inside the root has no equal outside it, unless it is 0.")
+        raise LookupError(f"eps inside the root has no equal outside it, unless it is 0{but}.")
     return now

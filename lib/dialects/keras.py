@@ -2,6 +2,7 @@
 
 from lib import optimizers
 from lib.arrays import maximum, norm, ratio, sqrt
+from lib.checks import FACTOR
 from lib.dialects.dialect import Dialect, eps_corrected, eps_hat, no_eps
 from lib.optimizers.muon import newton_schulz
 from lib.optimizers.rule import rule
@@ -72,7 +73,7 @@ def amsgrad(
     return x - alpha * m / (sqrt(v_max) + epsilon), m, v, v_max
 
 
-@rule
+@rule(beta_1=FACTOR)
 def schedule_free_adamw(
     x, g, z="x", v=0.0, t=1, *,
     learning_rate=0.0025, beta_1=0.9, beta_2=0.999, epsilon=1e-8, weight_decay=0.0,
@@ -181,7 +182,7 @@ def _nadam_to_paper(at, t):
 def _nadam_from_paper(at, t):
     """The hyperparameters of a framework whose momentum grows as fast."""
     now = at(t)
-    if now.pop("momentum_decay", None) != 1:
+    if now.pop("momentum_decay", 0.004) != 1:
         raise LookupError("the momentum grows as 1 - 0.96**t / 2; only PyTorch lets one choose.")
     return now
 

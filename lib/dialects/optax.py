@@ -70,8 +70,8 @@ def schedule_free_sgd(
 ):  # fmt: skip
     """The largest rate so far weighs the average, not the rate of the step.
 
-    ``optax.contrib.schedule_free_sgd``. Given a rate that is itself a schedule,
-    optax's ``schedule_free`` weighs each step with the rate of the next.
+    ``optax.contrib.schedule_free_sgd``. Given a rate that is itself a schedule, optax
+    weighs each step with the rate of the next; here both are one.
     """
     average = (x - (1 - b1) * z) / b1
     z = z - learning_rate * (g + weight_decay * x)
@@ -179,10 +179,10 @@ def adafactor(
     x, g, R=lambda x: 0 * _mean(x, _longest(x)[1]), C=lambda x: 0 * _mean(x, _longest(x)[0]), t=1,
     *, learning_rate, clipping_threshold=1.0, eps1=1e-30, eps2=0.001,
 ):  # fmt: skip
-    """Nothing bounds the rate; R and C go along the two longest dimensions.
+    """Nothing bounds the rate; R and C go along the two longest dimensions, by default of 128 or more.
 
-    ``optax.adafactor``; eps1 is its ``eps``, and eps2 nobody can choose. It factors
-    no dimension shorter than 128, unless ``min_dim_size_to_factor`` says so.
+    ``optax.adafactor``; eps1 is its ``eps``, and eps2 nobody can choose. What is
+    shorter it does not factor, unless ``min_dim_size_to_factor`` says so.
     """
     longer, longest = _longest(x)
     alpha = maximum(eps2, rms(x)) * learning_rate
@@ -229,10 +229,12 @@ _SOPHIA = "optax takes each step with the curvature that it had before the step.
 _SCHEDULE_FREE = "Adam's correction of early steps weighs in the paper's average and decay, but not in optax's."
 
 
-def _rising_rate(at, t):
-    """The paper, as long as the rate does not fall."""
-    if at(t)["lr"] < at(max(t - 1, 1))["lr"]:
-        raise LookupError("where the rate falls, optax weighs the average by the largest rate, the paper by this one.")
+def _one_rate(at, t):
+    """The paper, at a constant rate."""
+    if at(t)["lr"] != at(1)["lr"]:
+        raise LookupError(
+            "optax weighs a step with the largest rate so far, and that of the next; the paper with its own."
+        )
     return at(t)
 
 
@@ -244,14 +246,14 @@ def _nadam_to_paper(at, t):
 def _nadam_from_paper(at, t):
     """The hyperparameters of a framework whose momentum is b1 from the start: 0.96**1e6 is 0."""
     now = at(t)
-    if 0.96 ** now.pop("momentum_decay", 0.0) != 0:
+    if 0.96 ** now.pop("momentum_decay", 0.004) != 0:
         raise LookupError("the momentum is b1 from the start; only PyTorch lets one choose how fast it grows.")
     return now
 
 
 def _radam_to_paper(at, t):
     """The paper, if you pass threshold=4 (but where rho is 4 exactly)."""
-    now = {"threshold": 5.0} | at(t)
+    now = at(t)
     if now["threshold"] == 4:  # the paper's
         del now["threshold"]
     return now
@@ -266,7 +268,7 @@ _LATE = "optax takes each step a gradient late."
 
 
 def _lars_without_decay(at, t):
-    """The paper, if nothing decays and neither x nor the gradient is all zeros."""
+    """The paper, if nothing decays and x is not all zeros."""
     if at(t)["weight_decay"] != 0:
         raise LookupError("the norm of gradient and decay together is not the sum of their norms.")
     return at(t)
@@ -382,8 +384,8 @@ DIALECTS = {
         rule=schedule_free_sgd,
         names=RATE | {"beta1": "b1", "weight_decay": "weight_decay"},
         state={"z": "z"},
-        to_paper=_rising_rate,
-        from_paper=_rising_rate,
+        to_paper=_one_rate,
+        from_paper=_one_rate,
     ),
     "schedule_free_adamw": Dialect(
         optimizer="optax.contrib.schedule_free_adamw",

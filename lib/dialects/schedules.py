@@ -7,7 +7,7 @@ fractions of one, which the book's schedules take, nothing is promised.
 
 from collections.abc import Callable
 from dataclasses import KW_ONLY, dataclass
-from math import floor, inf, log, pi
+from math import pi
 
 from lib.arrays import cos
 from lib.schedules import schedule
@@ -19,11 +19,13 @@ class Counterpart:
 
     It is code in the names of the framework's schedules, of the book's arguments, and of torch's ``optimizer``. Where
     another schedule follows, ``then`` is its counterpart, ``first`` its first rate, and ``inner`` has its arguments and
-    the counterpart's ``until``; ``base`` is the rate with which torch's optimizer is made for it, None if it has none.
+    the counterpart's ``until``; ``base`` is the rate with which torch's optimizer is made for it, None if the framework
+    does not have it.
 
     Attributes:
         code: what makes it.
         when: the condition on the arguments under which it does.
+        only: the same in words, where it is about more than a shape.
         lr: the rate that torch's optimizer is made with.
         until: the last step at which its rate is the book's.
         ahead: by how many steps its rates come earlier.
@@ -35,6 +37,7 @@ class Counterpart:
     code: str
     _: KW_ONLY
     when: str = "True"
+    only: str = ""
     lr: str = "lr"
     until: str = "inf"
     ahead: int = 0
@@ -50,12 +53,6 @@ def cosine_wave(t, *, lr, steps, end=0.0):
     torch ``CosineAnnealingLR``.
     """
     return end + (lr - end) * (1 + cos(pi * t / steps)) / 2
-
-
-def missed_restart(steps, t_mult):
-    """The first step at which a run should begin, and does not, if the logarithm that counts runs is rounded down."""
-    runs = (i for i in range(1, 100) if floor(log(t_mult**i) / log(t_mult)) < i) if t_mult > 1 else ()
-    return next((steps * (t_mult**i - 1) // (t_mult - 1) for i in runs), inf)
 
 
 # In torch a schedule can follow another if it can be set to a step, which those made of others cannot, and leaves the
@@ -118,9 +115,15 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "LinearLR(optimizer, start_factor=1.0, end_factor=end / lr, total_iters=steps)",
                 when="end <= lr",
+                only="Where the rate falls: end <= lr.",
                 blind="LinearLR(optimizer, total_iters=steps)",
             ),
-            Counterpart("LinearLR(optimizer, start_factor=lr / end, total_iters=steps)", when="0 < lr < end", lr="end"),
+            Counterpart(
+                "LinearLR(optimizer, start_factor=lr / end, total_iters=steps)",
+                when="0 < lr < end",
+                only="Where the rate rises: 0 < lr < end.",
+                lr="end",
+            ),
         ],
         "keras": [
             Counterpart(
@@ -131,7 +134,9 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
         "optax": [Counterpart("linear_schedule(lr, end, transition_steps=steps)")],
     },
     "polynomial": {
-        "torch": [Counterpart("PolynomialLR(optimizer, total_iters=steps, power=power)", when="end == 0")],
+        "torch": [
+            Counterpart("PolynomialLR(optimizer, total_iters=steps, power=power)", when="end == 0", only="For end = 0.")
+        ],
         "keras": [
             Counterpart(
                 "PolynomialDecay(lr, decay_steps=steps, end_learning_rate=end, power=power)",
@@ -152,12 +157,14 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
         "keras": [
             Counterpart(
                 "CosineDecay(lr, decay_steps=steps, alpha=end / lr)",
+                when="lr > 0",
                 blind="CosineDecay(lr, decay_steps=steps, alpha=end)",
             )
         ],
         "optax": [
             Counterpart(
                 "cosine_decay_schedule(lr, decay_steps=steps, alpha=end / lr)",
+                when="lr > 0",
                 blind="cosine_decay_schedule(lr, decay_steps=steps, alpha=end)",
             )
         ],
@@ -167,15 +174,17 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "CosineAnnealingWarmRestarts(optimizer, T_0=steps, T_mult=t_mult, eta_min=end)",
                 when="gamma == 1 and t_mult == int(t_mult)",
+                only="For gamma = 1 and a whole t_mult.",
                 blind="CosineAnnealingWarmRestarts(optimizer, T_0=steps, eta_min=end)",
             )
         ],
         "keras": [
             Counterpart(
                 "CosineDecayRestarts(lr, first_decay_steps=steps, t_mul=t_mult, m_mul=gamma, alpha=end / lr)",
-                when="t_mult == int(t_mult)",
-                until="missed_restart(steps, t_mult) - 1",
-                differs="The logarithm that counts runs is rounded down, and a run begins a step late.",
+                when="lr > 0 and t_mult == int(t_mult)",
+                only="For a whole t_mult.",
+                until="inf if t_mult == 1 else steps - 1",
+                differs="A run may begin a step late, where the logarithm that counts runs is rounded down.",
                 blind="CosineDecayRestarts(lr, first_decay_steps=steps, alpha=end / lr)",
             )
         ],
@@ -220,9 +229,10 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
     "warm_up": {
         "torch": [
             Counterpart(
-                "SequentialLR(optimizer, [LinearLR(optimizer, start_factor=start / base, end_factor=first / base, "
-                "total_iters=steps), then], milestones=[steps])",
+                "SequentialLR(optimizer, [LinearLR(optimizer, start_factor=start / base, "
+                "end_factor=min(first / base, 1), total_iters=steps), then], milestones=[steps])",
                 when=f"{_TORCH_JOINS} and 0 < start <= base",
+                only="For 0 < start <= base, if what follows is not made of others, nor one_cycle.",
                 lr="base",
                 until="steps + inner.until",
                 differs="What follows goes its own way, too: a cosine rises again.",
@@ -231,6 +241,7 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
                 "SequentialLR(optimizer, [LambdaLR(optimizer, lambda t: (start + (first - start) * t / steps) / base), "
                 "then], milestones=[steps])",
                 when=f"{_TORCH_JOINS} and not 0 < start <= base",
+                only="If what follows is not made of others, nor one_cycle.",
                 lr="base",
                 until="steps + inner.until",
                 differs="What follows goes its own way, too: a cosine rises again.",
@@ -239,6 +250,7 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "ChainedScheduler([LinearLR(optimizer, start_factor=start / first, total_iters=steps), then])",
                 when=f"{_TORCH_CHAINS} and 0 < start <= first",
+                only="For 0 < start <= first, if what it holds down multiplies its last rate.",
                 lr="base",
                 until="inner.until",
                 differs="What it holds down goes its own way, too: a cosine rises again.",
@@ -248,20 +260,23 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "CosineDecay(start, decay_steps=inner.steps, alpha=inner.end / inner.lr, warmup_target=inner.lr, "
                 "warmup_steps=steps)",
-                when="shape is linear and inner.schedule is cosine and not runs_on",
+                when="shape is linear and inner.schedule is cosine and inner.lr > 0 and not runs_on",
+                only="If a cosine follows.",
             )
         ],
         "optax": [
             Counterpart(
                 "join_schedules([linear_schedule(start, first, transition_steps=steps), then], boundaries=[steps])",
-                when="shape is linear and not runs_on",
+                when="shape is linear and not runs_on and base is not None",
+                only="If optax has what follows.",
                 until="steps + inner.until",
-                differs="What follows goes its own way, too.",
+                differs="What follows ends, too.",
             ),
             Counterpart(
                 "warmup_cosine_decay_schedule(start, inner.lr, warmup_steps=steps, decay_steps=steps + inner.steps, "
                 "end_value=inner.end)",
-                when="shape is linear and inner.schedule is cosine and not runs_on",
+                when="shape is linear and inner.schedule is cosine and inner.lr > 0 and not runs_on",
+                only="If a cosine follows.",
                 blind="warmup_cosine_decay_schedule(start, inner.lr, warmup_steps=steps, decay_steps=inner.steps, "
                 "end_value=inner.end)",
             ),
@@ -269,6 +284,7 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
                 "warmup_exponential_decay_schedule(start, inner.lr, warmup_steps=steps, "
                 "transition_steps=inner.every, decay_rate=inner.gamma)",
                 when="shape is linear and inner.schedule is exponential and not runs_on",
+                only="If an exponential follows.",
             ),
         ],
     },
@@ -291,7 +307,8 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
                 "LambdaLR(optimizer, lambda t: 1.0), "
                 "LinearLR(optimizer, start_factor=1.0, end_factor=end / lr, total_iters=decay_steps)], "
                 "milestones=[warmup_steps, steps - decay_steps])",
-                when="shape is linear",
+                when="shape is linear and end <= lr",
+                only="For end <= lr.",
             )
         ],
         "optax": [
@@ -329,11 +346,13 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
                 "cosine_onecycle_schedule(transition_steps=steps, peak_value=lr, pct_start=pct_start, "
                 "div_factor=div_factor, final_div_factor=final_div_factor)",
                 when="shape is cosine and not three_phase and isclose(pct_start * steps, int(pct_start * steps))",
+                only="If int(pct_start * steps) == pct_start * steps.",
             ),
             Counterpart(
                 "linear_onecycle_schedule(transition_steps=steps, peak_value=lr, pct_start=pct_start, "
                 "pct_final=2 * pct_start, div_factor=div_factor, final_div_factor=final_div_factor)",
                 when="shape is linear and three_phase and isclose(pct_start * steps, int(pct_start * steps))",
+                only="If int(pct_start * steps) == pct_start * steps.",
                 blind="linear_onecycle_schedule(transition_steps=steps, peak_value=lr, pct_start=pct_start, "
                 "div_factor=div_factor, final_div_factor=final_div_factor)",
             ),
@@ -344,14 +363,16 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "ReduceLROnPlateau(optimizer, factor=gamma, patience=patience - 1, threshold=rtol, cooldown=cooldown, "
                 "min_lr=end, eps=0)",
-                when="atol == 0",
+                when="atol == 0 and gamma < 1",
+                only="For atol = 0 and gamma < 1.",
                 blind="ReduceLROnPlateau(optimizer, factor=gamma, patience=patience, threshold=rtol, "
                 "cooldown=cooldown, min_lr=end)",
             ),
             Counterpart(
                 "ReduceLROnPlateau(optimizer, factor=gamma, patience=patience - 1, threshold=atol, "
                 "threshold_mode='abs', cooldown=cooldown, min_lr=end, eps=0)",
-                when="rtol == 0 < atol",
+                when="rtol == 0 < atol and gamma < 1",
+                only="For rtol = 0 and gamma < 1.",
                 blind="ReduceLROnPlateau(optimizer, factor=gamma, patience=patience, threshold=atol, "
                 "threshold_mode='abs', cooldown=cooldown, min_lr=end)",
             ),
@@ -359,7 +380,8 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
         "keras": [
             Counterpart(
                 "ReduceLROnPlateau(factor=gamma, patience=patience, min_delta=atol, cooldown=cooldown + 1, min_lr=end)",
-                when="rtol == 0",
+                when="rtol == 0 and gamma < 1",
+                only="For rtol = 0 and gamma < 1.",
                 blind="ReduceLROnPlateau(factor=gamma, patience=patience, min_delta=atol, cooldown=cooldown, "
                 "min_lr=end)",
             )
@@ -368,6 +390,8 @@ COUNTERPARTS: dict[str, dict[str, list[Counterpart]]] = {
             Counterpart(
                 "reduce_on_plateau(factor=gamma, patience=patience, rtol=rtol, atol=atol, cooldown=cooldown, "
                 "min_scale=end / lr)",
+                when="end <= lr and rtol + atol > 0 and gamma < 1",
+                only="For end <= lr, gamma < 1, and not both tolerances 0.",
                 ahead=1,
                 differs="The loss of a step already counts for that step.",
             )

@@ -23,7 +23,9 @@ from lib.optimizers.rule import rule
 def momentum(x, g, v, *, lr=0.001, momentum=0.9):
     """The rate multiplies the velocity.
 
-    ``torch.optim.SGD(momentum=...)`` with dampening 0; torch's own default is 0.
+    ``torch.optim.SGD(momentum=...)`` with dampening 0; torch's own default is 0. That
+    switches velocity off: under a schedule that passes through 0, PyTorch, Keras and
+    this rule part, for they leave the old velocity to the steps after.
     """
     v = momentum * v + g
     return x - lr * v, v
@@ -200,7 +202,7 @@ def _nothing_added(at, t):
 
 def _nadam_to_paper(at, t):
     """Keras' if momentum_decay=1, optax's if it is 1e6; never the paper's."""
-    return {"momentum_decay": 0.004} | at(t)
+    return at(t)
 
 
 def _nadam_from_paper(at, t):
@@ -224,15 +226,18 @@ def _radam_from_paper(at, t):
     return now
 
 
+_SWITCH = " (in optax, eps_in_sqrt=False takes it out)"
+
+
 def _centered_to_paper(at, t):
-    """The paper with momentum times the rate, over the rate of the step before, if eps is 0."""
-    no_eps(at, t)
+    """The paper, if eps is 0 and the rate constant; else with the momentum lr[t] / lr[t-1] times as large."""
+    no_eps(at, t, _SWITCH)
     return rate_outside(at, t)
 
 
 def _centered_from_paper(at, t):
     """A velocity without the rate in it, from one with it, if eps is 0."""
-    no_eps(at, t)
+    no_eps(at, t, _SWITCH)
     return rate_inside(at, t)
 
 
@@ -250,9 +255,9 @@ _REST = "after a flip of the gradient the paper takes the last step back, and Py
 
 
 def _adafactor_to_paper(at, t):
-    """The paper with eps1 squared, if nothing decays and gradients are above the root of eps1."""
+    """The paper with eps1 squared, nearly: if nothing decays and gradients are far above the root of eps1."""
     now = at(t)
-    if now.pop("weight_decay", 0) != 0:
+    if now.pop("weight_decay") != 0:
         raise LookupError("the paper's Adafactor has no weight decay.")
     return now | {"eps1": now["eps1"] ** 2}
 
@@ -260,7 +265,7 @@ def _adafactor_to_paper(at, t):
 def _adafactor_from_paper(at, t):
     """The smallest root of V, from the smallest V."""
     now = at(t)
-    return now | {"eps1": now["eps1"] ** 0.5}
+    return now | {"eps1": now["eps1"] ** 0.5, "weight_decay": 0.0}
 
 
 DIALECTS = {

@@ -77,6 +77,8 @@ SHOWN: dict[str, dict] = {
     "centered_rmsprop": {"rho": 0.999},  # as long as the recordings: with less, a constant gradient loses its spread
 }
 
+pd.set_option("display.max_colwidth", None)  # a cause is read to its end
+
 # How far a rule may be from a framework's after 1,000 steps that start near 1: 45 ulps there. Two sides round 1,000
 # times each, by some 0.3 ulp: a random walk of 0.3 * sqrt(2000) = 13 ulps. What goes beyond it has a cause, by rule and
 # framework; a test beside the rule's proof takes the cause away, and the deviation with it.

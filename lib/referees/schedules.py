@@ -16,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from lib import schedules
-from lib.dialects.schedules import COUNTERPARTS, Counterpart, missed_restart
+from lib.dialects.schedules import COUNTERPARTS, Counterpart
 from lib.referees import TITLES
 from lib.referees import keras as keras_referee
 
@@ -44,7 +44,7 @@ SHOWN = [
     partial(schedules.triangular, lr=0.3, start=0.01, steps_up=11, steps_down=19),
     partial(schedules.triangular2, lr=0.3, start=0.01, steps_up=11, steps_down=19),
     partial(schedules.exp_range, lr=0.3, start=0.01, steps_up=11, steps_down=19, gamma=0.99),
-    partial(schedules.warm_up, steps=10, start=0.01, then=partial(schedules.cosine, lr=0.3, steps=80)),
+    partial(schedules.warm_up, steps=10, then=partial(schedules.cosine, lr=0.3, steps=80)),
     partial(schedules.noam, d_model=512, warmup_steps=40),
     partial(schedules.inverse_sqrt, lr=0.3, warmup_steps=40),
     partial(schedules.warmup_stable_decay, lr=0.3, steps=90, warmup_steps=10, decay_steps=30),
@@ -146,12 +146,12 @@ def _names(framework, schedule, number) -> dict:
         ends = until(framework, then, found) if found else inf
         names["inner"] = SimpleNamespace(schedule=then.func, until=ends, **_names(framework, then, number))
         names["first"] = number(then(0))
-        names["base"] = _value(found.lr, framework, then) if found and framework == "torch" else None
+        names["base"] = (_value(found.lr, "torch", then) if framework == "torch" else names["first"]) if found else None
     return names
 
 
 def _value(expression, framework, schedule):
-    known = {"inf": inf, "isclose": isclose, "missed_restart": missed_restart} | schedules.SCHEDULES
+    known = {"inf": inf, "isclose": isclose} | schedules.SCHEDULES
     return eval(expression, known | _names(framework, schedule, float))
 
 
@@ -264,13 +264,13 @@ def proof(shown: list[partial] = SHOWN) -> pd.DataFrame:
         for framework in TITLES:
             for counterpart in counterparts(framework, schedule):
                 result = compare(ours, rates(framework, schedule, counterpart))
-                name, _, given = counterpart.code.partition("(")
                 rows.append(_row(schedule, framework) | {
-                    "counterpart": name,
-                    "arguments": given.removesuffix(")").removeprefix("optimizer, "),
+                    "ours": in_full(schedule),
+                    "counterpart": counterpart.code,
+                    "only": _only(counterpart),
                     "deviation": f"{result.deviation:.1f}",
                     **_differs(result),
-                    "because": counterpart.differs if len(result.steps) else "",
+                    "because": counterpart.differs,
                 })  # fmt: skip
     return pd.DataFrame(rows).set_index(["schedule", "framework"])
 
@@ -298,6 +298,17 @@ def _row(schedule, framework):
             if callable(value) or value is True]  # fmt: skip
     title = schedule.func.__name__ + (f"({', '.join(kind)})" if kind else "")
     return {"schedule": title, "framework": TITLES[framework]}
+
+
+def _only(counterpart):
+    begins = f"The optimizer's own rate is {counterpart.lr}." if counterpart.lr != "lr" else ""
+    return f"{counterpart.only} {begins}".strip()
+
+
+def in_full(schedule) -> str:
+    """The call of a schedule of ours: step(lr=0.3, every=7)."""
+    text = lambda value: in_full(value) if isinstance(value, partial) else getattr(value, "__name__", repr(value))
+    return f"{schedule.func.__name__}({', '.join(f'{key}={text(value)}' for key, value in schedule.keywords.items())})"
 
 
 def _differs(result):

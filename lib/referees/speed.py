@@ -224,6 +224,7 @@ def lacking(name: str, size: int, dtype: str, device: str) -> str:
 def ratios(rows: list[dict]) -> pd.DataFrame:
     """Times as multiples of the fastest of ours, the rule or `Compiled`, as text; of rows of a record."""
     table = pd.DataFrame(rows).drop(columns=["peak", "GB/s"], errors="ignore")
+    table["floor"] = table["floor"].where(table["size"] > FEW)  # with few bytes, the call is what was measured
     table = table.assign(size=table["size"].map("{:,}".format)).set_index(["rule", "dtype", "size"])
     table = table.div(table[["our rule", "our Compiled"]].min(axis=1), axis=0)
     return table.map(lambda ratio: "" if math.isnan(ratio) else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}")

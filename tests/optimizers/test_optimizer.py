@@ -442,7 +442,7 @@ BAD_HYPERPARAMETERS = [
     (f, name, value, error)
     for f in ANY_SHAPE.values()
     for name in f.defaults
-    for value, error in (BAD_FRACTION if RANGES[name] is FRACTION else BAD)
+    for value, error in (BAD_FRACTION if f.ranges.get(name, RANGES[name]) is FRACTION else BAD)
     if not (RANGES[name] is POSITIVE and value == math.inf)
 ]
 

@@ -1,4 +1,4 @@
-"""The schedule-free rules are those of Defazio et al. Optax's SGD is, too, but for falling rates; its AdamW frees v of
+"""The schedule-free rules are those of Defazio et al. Optax's SGD is, too, at a constant rate; its AdamW frees v of
 its bias and not the rate; Keras' leaves beta1 out."""
 
 from dataclasses import replace
@@ -113,22 +113,50 @@ def test_the_right_form_of_the_wrong_ones_is_right(right, theirs):
 # ---------- optax and the paper ----------
 
 
-def test_optax_s_sgd_is_the_paper_s_as_long_as_the_rate_does_not_fall():
+def test_optax_s_sgd_is_the_paper_s_at_a_constant_rate():
+    """A rising one, too, would weigh alike, were it not, given as a schedule, that of the next step that weighs."""
     theirs, ours, recording = DIALECTS["optax"]["schedule_free_sgd"], PAPER["schedule_free_sgd"], record(200, 1.0)
-    rising, falling = ({"lr": lambda step, b=b: 0.01 * b**step} for b in (1.01, 0.99))
+    others = {"beta1": 0.9, "weight_decay": 0.1}
+    rising, falling = ({"lr": lambda step, b=b: 0.01 * b**step} | others for b in (1.01, 0.99))
+    constant = {"lr": 0.01} | others
 
     def paths(given):
-        given = given | {"weight_decay": 0.1}
         return (replay_rule(f.rule, recording, **named_for(f.rule, given)) for f in (ours, theirs))
 
     for pair in ((theirs, ours), (ours, theirs)):
-        assert translate(*pair, {"lr": 0.01}) == {"lr": 0.01}
-        assert translate(*pair, rising)["lr"](7) == rising["lr"](7)
-        with pytest.raises(LookupError, match="where the rate falls, optax weighs the average by the largest rate"):
-            translate(*pair, falling)
-    assert compare(*paths({"lr": 0.01})).absolute <= BOUND
+        assert translate(*pair, constant) == constant
+        for changing in rising, falling:
+            with pytest.raises(LookupError, match="optax weighs a step with the largest rate so far, and that of the"):
+                translate(*pair, changing)
+    assert compare(*paths(constant)).absolute <= BOUND
     assert compare(*paths(rising)).absolute <= BOUND
     assert compare(*paths(falling)).absolute > 1e-3
+
+
+def test_optax_weighs_a_step_with_the_rate_of_the_next():
+    """Given a schedule. Rebuilt at each step with a number, as the referee does, it has one rate."""
+    rate, recording = lambda t: 0.001 * (t + 1), record(50, 1.0, shapes=((3,),))
+    with jax.enable_x64(True):
+        x = jax.numpy.asarray(recording.start[0])
+        transformation = optax_itself.contrib.schedule_free_sgd(rate, b1=0.9)
+        state, path = transformation.init(x), []
+        for (g,) in recording.gradients:
+            updates, state = transformation.update(jax.numpy.asarray(g), state, x)
+            x = optax_itself.apply_updates(x, updates)
+            path.append(np.asarray(x))
+    assert compare(replay_rule(optax.schedule_free_sgd, recording, learning_rate=rate), np.stack(path)).absolute > 1e-5
+
+    def one_ahead(x, g, z, total, max_lr, t, *, learning_rate):
+        average = evaluation_point(x, z, beta1=0.9)
+        z, max_lr = z - learning_rate * g, max(max_lr, rate(t))
+        total = total + max_lr**2
+        average = average + max_lr**2 / total * (z - average)
+        return 0.9 * average + 0.1 * z, z, total, max_lr
+
+    x, z, total, max_lr = recording.start[0], recording.start[0], 0.0, 0.0
+    for t, (g,) in enumerate(recording.gradients, start=1):
+        x, z, total, max_lr = one_ahead(x, g, z, total, max_lr, t, learning_rate=rate(t - 1))
+    assert np.abs(x - path[-1]).max() <= BOUND
 
 
 def test_optax_s_adamw_is_the_paper_s_without_a_bias_to_correct():
@@ -141,7 +169,7 @@ def test_there_is_no_way_from_optax_s_adamw_to_the_paper():
     theirs, ours = DIALECTS["optax"]["schedule_free_adamw"], PAPER["schedule_free_adamw"]
     for pair in ((theirs, ours), (ours, theirs)):
         with pytest.raises(LookupError, match="Adam's correction of early steps weighs in the paper's average"):
-            translate(*pair, {"lr": 0.01})
+            translate(*pair, hyperparameters_for("schedule_free_adamw"))
 
 
 def test_optax_takes_a_schedule_of_its_own_a_step_apart():
@@ -220,7 +248,7 @@ def test_there_is_no_way_from_keras_to_the_paper():
     theirs = DIALECTS["keras"]["schedule_free_adamw"]
     for pair in ((theirs, PAPER["schedule_free_adamw"]), (PAPER["schedule_free_adamw"], theirs)):
         with pytest.raises(LookupError, match="for which beta1 would have to be 1"):
-            translate(*pair, {"lr": 0.01})
+            translate(*pair, hyperparameters_for("schedule_free_adamw"))
 
 
 # ---------- the paper's ----------

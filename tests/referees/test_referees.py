@@ -10,7 +10,7 @@ import pytest
 from lib.dialects import PAPER, Dialect, translate
 from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
-from lib.referees import DIALECTS, hyperparameters_for, proof, record, replay, shapes_for
+from lib.referees import DIALECTS, hyperparameters_for, proof, record, referee, replay, shapes_for
 from lib.schedules import exponential
 
 
@@ -100,6 +100,8 @@ def test_no_step_before_the_first_is_asked_for(name):
     source, target = DIALECTS["torch"][name], DIALECTS["keras"][name]
     try:
         translated = translate(source, target, {key: given[key] for key in source.names})
+    except KeyError:
+        raise
     except LookupError:
         translated = {}
     assert all(callable(value) or value == given[key] for key, value in translated.items())
@@ -134,7 +136,7 @@ def test_a_rate_of_zero_has_a_translation_or_a_reason():
     ends = {"lr": lambda step: 0.1 if step < 5 else 0.0, "momentum": 0.9}
     assert translate(torch, keras, ends)["momentum"](5) == translate(torch, keras, ends)["momentum"](6) == 0
     with pytest.raises(
-        LookupError, match="at a rate of 0, as at step 6, a velocity with the rate inside still moves x"
+        LookupError, match="at a rate of 0, as at step 6, a velocity with the rate inside may still move x"
     ):
         translate(keras, torch, ends)["momentum"](5)
     starts = {"lr": lambda step: 0.1 * (step > 0), "momentum": 0.9}
@@ -154,7 +156,7 @@ def test_the_paper_has_its_own_hyperparameters_and_no_others():
     with pytest.raises(
         LookupError, match=r"radam cannot be made to agree: threshold, here 5\.0, cannot be chosen in lib"
     ):
-        translate(theirs, PAPER["radam"], given)
+        translate(theirs, PAPER["radam"], given | {"threshold": 5.0})
     with pytest.raises(LookupError, match=r"momentum_decay, here 1\.0, cannot be chosen in lib\.optimizers\.nadam"):
         translate(DIALECTS["keras"]["nadam"], PAPER["nadam"], given)
 
@@ -167,5 +169,34 @@ def test_what_every_side_of_a_rule_has_is_handed_on():
 
 
 def test_a_missing_hyperparameter_is_no_reason():
-    with pytest.raises(KeyError, match="hyperparameters lacks 'eps', which decides how they are translated; add it"):
+    with pytest.raises(KeyError, match="hyperparameters lacks beta1, eps; add it: defaults differ between frameworks"):
         translate(DIALECTS["keras"]["adam"], DIALECTS["torch"]["adam"], {"lr": 0.01, "beta2": 0.9})
+    given = {"lr": 0.01, "beta1": 0.9, "beta2": 0.9, "eps": 1e-8}
+    with pytest.raises(KeyError, match="hyperparameters lacks weight_decay; add it"):  # of one rule, too
+        translate(DIALECTS["torch"]["adamw"], DIALECTS["optax"]["adamw"], given)
+
+
+def test_an_unknown_hyperparameter_is_named():
+    with pytest.raises(TypeError, match=r"torch\.optim\.Adam: unknown hyperparameter 'epsilon'; did you mean 'eps'"):
+        translate(DIALECTS["torch"]["adam"], DIALECTS["keras"]["adam"], {"lr": 0.01, "epsilon": 1e-7})
+
+
+@pytest.mark.parametrize("name", ["momentum", "nesterov"])
+def test_without_velocity_it_does_not_matter_where_the_rate_stands(name):
+    torch, keras = DIALECTS["torch"][name], DIALECTS["keras"][name]
+    given = {"lr": lambda step: 0.1 * step, "momentum": 0.0}
+    for pair in (torch, keras), (keras, torch):
+        translated = translate(*pair, given)
+        momentum = translated["momentum"]
+        assert [translated["lr"](t) for t in range(3)] == [0, 0.1, 0.2]
+        assert (momentum(1) if callable(momentum) else momentum) == 0
+
+
+def test_a_momentum_of_zero_leaves_the_old_velocity_in_the_frameworks():
+    """It is not 0 times the velocity that they keep, as in the equation."""
+    recording, momentum = record(20, 1.0, shapes=((3,),)), lambda step: 0.0 if 5 <= step < 10 else 0.9
+    for framework in "torch", "keras":
+        rule = DIALECTS[framework]["momentum"].rule
+        theirs = referee(framework).replay("momentum", recording, lr=0.0078125, momentum=momentum)
+        apart = np.abs(replay(rule, recording, lr=0.0078125, momentum=momentum) - theirs)
+        assert apart[:10].max() < 1e-6 < 1e-3 < apart[10:].max()
