@@ -89,20 +89,28 @@ def dialect_table() -> pd.DataFrame:
         Columns ``call``, with the framework's defaults; ``differs``, in what its rule is not the paper's; ``steps``,
         whose steps they are; ``apart``, how far the framework is from the rule after 1,000 steps, and ``because`` of
         what; ``ported``, how far from the paper's rule with the same hyperparameters, nan if that is the rule;
-        ``source``, the rule's.
+        ``source``, that of a rule of the framework's own.
     """
     rows, proved, ported = [], deviations(), ports()
     for name, paper in RULES.items():
         for framework, dialects in DIALECTS.items():
             if name in dialects:
                 dialect = dialects[name]
-                differs = "" if dialect.rule is paper else inspect.getdoc(dialect.rule).splitlines()[0]
+                differs, source = _difference(dialect.rule, framework) if dialect.rule is not paper else ("", "")
                 proof = proved[name, framework]
                 rows.append({"rule": name, "framework": TITLES[framework], "call": call(dialect), "differs": differs,
                              "steps": agreement(dialect, paper), "apart": proof["deviation"],
                              "because": proof["cause"], "ported": ported.get((name, framework), np.nan),
-                             "source": inspect.getsource(dialect.rule)})  # fmt: skip
+                             "source": source})  # fmt: skip
     return pd.DataFrame(rows).set_index(["rule", "framework"])
+
+
+def _difference(rule, framework):
+    """In what a rule of a dialect is not the paper's, and its source, unless it is another framework's."""
+    words, owner = inspect.getdoc(rule).splitlines()[0], rule.__module__.split(".")[-1]
+    if owner != framework:
+        return f"As in {TITLES[owner]}: {words[:1].lower()}{words[1:]}", ""
+    return words, inspect.getsource(rule)
 
 
 def dialect_page() -> HTML:
@@ -113,9 +121,10 @@ def dialect_page() -> HTML:
         ported = "" if np.isnan(row.ported) else f"the paper's rule: {row.ported:.1e}"
         return {
             "framework": framework,
-            "call": _code(row.call) + _aside(row.differs) + (_source(row.source) if row.differs else ""),
+            "call": _code(row.call) + _aside(row.differs),
             "the steps of": _text(row.steps),
             "apart": (f"{row.apart:.1e}" if row.apart else "0") + _aside(because) + _aside(ported),
+            None: row.source and _source(row.source),
         }
 
     return reference(dialect_table(), cells, about=lambda name: _source(inspect.getsource(RULES[name])))
@@ -159,23 +168,26 @@ def reference(table: pd.DataFrame, cells, about=lambda item: "", anchor: str = "
     Args:
         table: its index is the item and, within it, the row.
         cells: takes the row's name and the row, and returns a dict of heading to cell, as HTML; the first is the row's
-            own heading.
+            own heading, and what has the heading None stands below, across all columns.
         about: takes an item and returns what stands below its name, as HTML.
         anchor: what the links' names begin with.
     """
     parts, links = [], []
     for item, rows in table.groupby(level=0, sort=False):
         made = [cells(name, row) for (_, name), row in rows.iterrows()]
-        heads = list(made[0])
+        heads = [head for head in made[0] if head]
         place = anchor + re.sub(r"\W|_", "-", item).strip("-")
         links.append(f"<a href='#{place}'>{_text(item)}</a>")
         parts.append(f"<tbody><tr><th colspan='{len(heads)}' scope='rowgroup' id='{place}'>{_text(item)}")
         parts.append(f"{about(item)}</th></tr>")
         for row in made:
+            below = row.pop(None, "")
             first, *others = row.values()
-            parts.append(f"<tr><th scope='row'>{first}</th>")
+            parts.append(f"<tr{' class=open' * bool(below)}><th scope='row'>{first}</th>")
             parts += [f"<td data-head='{head}'>{cell}</td>" for head, cell in zip(heads[1:], others, strict=True)]
             parts.append("</tr>")
+            if below:
+                parts.append(f"<tr><td></td><td colspan='{len(heads) - 1}'>{below}</td></tr>")
         parts.append("</tbody>")
     headings = "".join(f"<th scope='col'>{head}</th>" for head in heads)
     return HTML(

@@ -28,7 +28,9 @@ def test_a_row_says_what_its_dialect_says(table, name, framework):
     if isinstance(dialect.to_paper, str):
         assert row.steps == f"never the paper's: {dialect.to_paper}"
     assert all(f"{key}={value}" in row.call for key, value in dialect.fixed.items())
-    assert f"def {dialect.rule.__name__}(" in row.source
+    own = f"lib.dialects.{framework}" == dialect.rule.__module__
+    assert (f"def {dialect.rule.__name__}(" in row.source) == own
+    assert row.differs.startswith("As in ") == (row.differs != "" and not own)
 
 
 @pytest.mark.parametrize(("name", "framework"), CASES)
