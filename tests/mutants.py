@@ -63,10 +63,12 @@ def tests_for(module: str, changed: set[str]) -> list[list[str]]:
     if stem in ("torch", "keras", "optax"):
         files = {f"tests/optimizers/test_{home}.py" for name in changed for home in homes(name)}
         others = " and ".join(f"not {other}" for other in ("torch", "keras", "optax") if other != stem)
-        near = [[*sorted(files), "-k", f"{stem} or ({others})"]] if files else []
-        return [*near, ["tests/referees/test_referees.py", "tests/optimizers/test_rule.py", "-k", stem]]
+        near = [*sorted(files), "tests/referees/test_referees.py"]
+        return [[*near, "-k", f"{stem} or ({others})"], ["tests/optimizers/test_rule.py", "-k", stem]]
     if stem == "dialect":
-        return [["tests/optimizers", "tests/referees/test_referees.py", "-k", "translates or default or differ"]]
+        homes_of = lambda words: [f"tests/optimizers/test_{word}.py" for word in words.split()]
+        every_mapping = homes_of("momentum adagrad rmsprop adam amsgrad adamax nadam radam lars adafactor muon")
+        return [["tests/referees/test_referees.py", "-k", "not proof"], [*every_mapping, "-k", "translates"]]
     return [[f"tests/test_{stem}.py"]]
 
 
@@ -195,19 +197,21 @@ def _pytest(arguments):
 
 
 class QuickestFirst:
-    """A plugin of pytest: first the tests by hand, then one proof, which notices most, then all others, and last the
-    other proofs, of 1,000 steps each."""
+    """A plugin of pytest: first the tests by hand, then one proof, which notices most, of the framework in question if
+    there is one, then all others, and last the other proofs, of 1,000 steps each."""
 
     ORDER = (
-        r"hand|test_defaults|test_schedules\.py::[^\[]*$",
+        r"hand|defaults|test_schedules\.py::[^\[]*$",
         r"agrees\[(torch|optax)-every_size",
         r"^(?!.*(agrees|precision))",
         "^(?!.*keras)",
         "",
     )
 
-    def pytest_collection_modifyitems(self, items):
-        place = lambda item: next(i for i, words in enumerate(self.ORDER) if re.search(words, item.nodeid))
+    def pytest_collection_modifyitems(self, config, items):
+        asked = re.match("(torch|keras|optax) or", config.option.keyword)
+        order = [words.replace("(torch|optax)", asked[1] if asked else "(torch|optax)") for words in self.ORDER]
+        place = lambda item: next(i for i, words in enumerate(order) if re.search(words, item.nodeid))
         items.sort(key=place)
 
 

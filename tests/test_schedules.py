@@ -119,6 +119,7 @@ CASES = [
     partial(warm_up, steps=10, start=0.03, then=partial(cosine, lr=0.3, steps=80, end=0.03)),
     partial(warm_up, steps=10, start=0.03, then=partial(cosine, lr=0.01, steps=80, end=0.3)),
     partial(cosine_restarts, lr=0.3, steps=15, end=0.01),
+    partial(cosine_restarts, lr=0.3, steps=15, gamma=0.7, end=0.01),
     partial(cosine_restarts, lr=0.3, steps=7, t_mult=2, gamma=0.7, end=0.01),
     partial(triangular, lr=0.3, start=0.0, steps_up=1),
     partial(triangular2, lr=0.3, start=0.01, steps_up=20),

@@ -161,6 +161,33 @@ def test_the_paper_has_its_own_hyperparameters_and_no_others():
         translate(DIALECTS["keras"]["nadam"], PAPER["nadam"], given)
 
 
+def test_adafactor_s_eps1_is_torch_s_squared():
+    given = {"lr": 0.01, "eps1": 1e-3, "eps2": 1e-3, "clip_threshold": 1.0}
+    torch, paper = DIALECTS["torch"]["adafactor"], PAPER["adafactor"]
+    assert translate(torch, paper, given | {"weight_decay": 0.0}) == given | {"eps1": pytest.approx(1e-6)}
+    there = {"eps1": pytest.approx(10**-1.5), "weight_decay": 0.0}
+    assert translate(paper, torch, given) == given | there
+    with pytest.raises(LookupError, match="the paper's Adafactor has no weight decay"):
+        translate(torch, paper, given | {"weight_decay": 0.1})
+
+
+@pytest.mark.parametrize("threshold", [4.0, 6.0])
+def test_torch_s_radam_has_one_threshold(threshold):
+    given = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8, "threshold": threshold}
+    with pytest.raises(LookupError, match="the threshold of rho is 5 and cannot be chosen"):
+        translate(DIALECTS["optax"]["radam"], DIALECTS["torch"]["radam"], given)
+    given["threshold"] = 5.0
+    assert "threshold" not in translate(DIALECTS["optax"]["radam"], DIALECTS["torch"]["radam"], given)
+
+
+@pytest.mark.parametrize("change", [-0.01, 0.01])
+def test_torch_s_muon_is_the_paper_s_while_the_momentum_is_constant(change):
+    given = {"lr": 0.01, "momentum": lambda step: 0.5 + change * step, "eps": 0.0, "weight_decay": 0.0}
+    for pair in (DIALECTS["torch"]["muon"], PAPER["muon"]), (PAPER["muon"], DIALECTS["torch"]["muon"]):
+        with pytest.raises(LookupError, match="an average of gradients is in proportion to their sum as long as"):
+            translate(*pair, given)
+
+
 def test_what_every_side_of_a_rule_has_is_handed_on():
     for name, rule in RULES.items():
         assert set(rule.defaults) <= PAPER[name].names.keys()
