@@ -150,10 +150,6 @@ def hunt(worker: int, workers: int, modules: list[str]) -> None:
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for i, module in enumerate(modules):
         pristine, version = Path(module).read_text(), version_of(module, Path.cwd())
-        if i % workers == worker and run_tests(tests_for(module, set(RULES)))[0] is not TestOutcome.SURVIVED:
-            sys.exit(
-                f"{module}: tests fail without a mutant, so that all would seem killed. Mend them, and remove {WORK}."
-            )
 
         def tests(*_, module=module, pristine=pristine):
             mutant = Path(module).read_text()
@@ -166,7 +162,12 @@ def hunt(worker: int, workers: int, modules: list[str]) -> None:
             done = {
                 it.job_id for it, result in db.completed_work_items if result.test_outcome is not TestOutcome.SURVIVED
             }
-            mine = [it for i, it in enumerate(db.work_items) if i % workers == worker and it.job_id not in done]
+            mine = [it for j, it in enumerate(db.work_items) if j % workers == worker and it.job_id not in done]
+            checks = mine and i % workers == worker  # one of them for all
+            if checks and run_tests(tests_for(module, set(RULES)))[0] is not TestOutcome.SURVIVED:
+                sys.exit(
+                    f"{module}: tests fail without a mutant, so that all would seem killed. Mend them; remove {WORK}."
+                )
             for item in tqdm(mine, desc=module, position=worker, leave=False):
                 db.set_result(item.job_id, mutate_and_test(item.mutations, "", TIMEOUT))
 
@@ -260,8 +261,6 @@ def record() -> dict:
 def main(modules: list[str]) -> None:
     if strangers := set(modules) - set(MODULES):
         sys.exit(f"tests/mutants.py: no mutants are made of {sorted(strangers)}; choose among {', '.join(MODULES)}.")
-    from importlib.metadata import version
-
     workers = os.cpu_count() or 1
     files = subprocess.run(["git", "ls-files", "-co", "--exclude-standard"], cwd=ROOT, capture_output=True, text=True)
     for worker in range(workers):
@@ -282,26 +281,32 @@ def main(modules: list[str]) -> None:
         for hunt in hunts:
             hunt.terminate()
             hunt.wait()
-    found = record()["modules"] | {module: outcome(module, versions[module]) for module in modules}
-    mutants, killed = (sum(it[key] for it in found.values()) for key in ("mutants", "killed"))
+    keep({module: outcome(module, versions[module]) for module in modules})
+
+
+def keep(found: dict) -> None:
+    """Put what was found, module by module, in the record, and tell of it."""
+    from importlib.metadata import version
+
+    known = reasons()
+    for module, it in found.items():
+        print(f"{module}: {it['killed']} of {it['mutants']} killed, {it['pending']} not tried")
+        for change in it["survivors"]:
+            why = known.get((module, change), "-> no test notices it, and nobody knows why")
+            print(change, why, sep="\n", end="\n\n")
+    found = record()["modules"] | found
+    mutants, killed, pending = (sum(it[key] for it in found.values()) for key in ("mutants", "killed", "pending"))
     written = {
         "command": "make mutants",
         "date": date.today().isoformat(),
         "versions": {"python": sys.version.split()[0], "cosmic-ray": version("cosmic-ray")},
         "mutants": mutants,
         "killed": killed,
-        "pending": sum(it["pending"] for it in found.values()),
+        "pending": pending,
         "score": round(killed / mutants, 4),
         "modules": {module: found[module] for module in MODULES if module in found},
     }
     RECORD.write_text(json.dumps(written, indent=1) + "\n")
-    known = reasons()
-    for module in modules:
-        print(f"{module}: {found[module]['killed']} of {found[module]['mutants']} killed")
-        for change in found[module]["survivors"]:
-            print(
-                change, known.get((module, change), "-> no test notices it, and nobody knows why"), sep="\n", end="\n\n"
-            )
     print(f"In all {killed} of {mutants}, {killed / mutants:.1%}. Written to {RECORD.relative_to(ROOT)}.")
 
 

@@ -162,6 +162,7 @@ def test_the_paper_has_its_own_hyperparameters_and_no_others():
 
 
 def test_adafactor_s_eps1_is_torch_s_squared():
+    assert DIALECTS["torch"]["adafactor"].rule.defaults["eps1"] == np.finfo(np.float64).eps
     given = {"lr": 0.01, "eps1": 1e-3, "eps2": 1e-3, "clip_threshold": 1.0}
     torch, paper = DIALECTS["torch"]["adafactor"], PAPER["adafactor"]
     assert translate(torch, paper, given | {"weight_decay": 0.0}) == given | {"eps1": pytest.approx(1e-6)}
@@ -186,6 +187,8 @@ def test_torch_s_muon_is_the_paper_s_while_the_momentum_is_constant(change):
     for pair in (DIALECTS["torch"]["muon"], PAPER["muon"]), (PAPER["muon"], DIALECTS["torch"]["muon"]):
         with pytest.raises(LookupError, match="an average of gradients is in proportion to their sum as long as"):
             translate(*pair, given)
+        constant = lambda step: (step + 1) / (2 * step + 2)
+        assert translate(*pair, given | {"momentum": constant})["momentum"](9) == 0.5
 
 
 def test_what_every_side_of_a_rule_has_is_handed_on():
