@@ -7,7 +7,7 @@ import pytest
 from lib.dialects import optax
 from lib.dialects import torch as torch_dialect
 from lib.optimizers import adam, radam
-from lib.referees import compare, hyperparameters_for, record, referee, replay
+from lib.referees import compare, hyperparameters_for, judge, record, referee, replay
 from tests.optimizers.proofs import BOUND, agrees, disagrees, translates
 
 test_agrees = agrees("radam")
@@ -127,3 +127,11 @@ def test_the_step_may_be_traced(rule):
             y, n, w = rule(y, g, n, w, t)
             np.testing.assert_allclose(x, y, rtol=1e-13)
         assert compiled._cache_size() == 1
+
+
+def test_where_rho_is_5_exactly_torch_does_not_rectify():
+    """As it is, rounded, at step 6 with this beta2."""
+    beta2 = 0.8397685748659791
+    assert 2 / (1 - beta2) - 1 - 2 * 6 * beta2**6 / (1 - beta2**6) == 5
+    given = hyperparameters_for("radam", 1.0) | {"beta2": beta2}
+    assert judge("torch", "radam", record(6, 1.0), given).absolute <= BOUND

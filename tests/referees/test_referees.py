@@ -161,6 +161,25 @@ def test_the_paper_has_its_own_hyperparameters_and_no_others():
         translate(DIALECTS["keras"]["nadam"], PAPER["nadam"], given)
 
 
+@pytest.mark.parametrize("momentum_decay", [0.0, 0.004, 1.0, 2.0])
+def test_keras_nadam_is_torch_s_with_a_momentum_decay_of_1(momentum_decay):
+    given = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    pair = DIALECTS["torch"]["nadam"], DIALECTS["keras"]["nadam"]
+    if momentum_decay == 1:
+        assert translate(*pair, given | {"momentum_decay": momentum_decay}) == given
+        return
+    with pytest.raises(LookupError, match="the momentum grows as 1 - 0"):
+        translate(*pair, given | {"momentum_decay": momentum_decay})
+
+
+def test_keras_adagrad_starts_where_the_paper_s_does_if_told():
+    pair, given = (PAPER["adagrad"], DIALECTS["keras"]["adagrad"]), {"lr": 0.01, "eps": 0.0}
+    assert translate(*pair, given) == given | {"G": 0.0}
+    assert translate(*pair, given | {"G": 0.5}) == given | {"G": 0.5}
+    assert translate(*reversed(pair), given | {"G": 0.5}) == given | {"G": 0.5}
+    assert translate(*reversed(pair), {"lr": 0.01, "eps": 0.25}) == given | {"G": 0.1 + 0.25}
+
+
 def test_adafactor_s_eps1_is_torch_s_squared():
     assert DIALECTS["torch"]["adafactor"].rule.defaults["eps1"] == np.finfo(np.float64).eps
     given = {"lr": 0.01, "eps1": 1e-3, "eps2": 1e-3, "clip_threshold": 1.0}
