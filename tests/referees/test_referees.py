@@ -11,7 +11,7 @@ from lib.dialects import PAPER, Dialect, translate
 from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
 from lib.referees import DIALECTS, hyperparameters_for, proof, record, referee, replay, shapes_for
-from lib.schedules import exponential
+from lib.schedules import constant, exponential
 
 
 @pytest.mark.parametrize("framework", DIALECTS)
@@ -170,6 +170,25 @@ def test_keras_nadam_is_torch_s_with_a_momentum_decay_of_1(momentum_decay):
         return
     with pytest.raises(LookupError, match="the momentum grows as 1 - 0"):
         translate(*pair, given | {"momentum_decay": momentum_decay})
+
+
+@pytest.mark.parametrize("momentum_decay", [0.0, 0.004, 300.0, 1e6])
+def test_optax_nadam_is_torch_s_whose_momentum_is_there_at_once(momentum_decay):
+    given = {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
+    torch, optax = DIALECTS["torch"]["nadam"], DIALECTS["optax"]["nadam"]
+    assert translate(optax, torch, given) == given | {"momentum_decay": 1e6}
+    if momentum_decay == 1e6:
+        assert translate(torch, optax, given | {"momentum_decay": momentum_decay}) == given
+        return
+    with pytest.raises(LookupError, match="the momentum is b1 from the start"):
+        translate(torch, optax, given | {"momentum_decay": momentum_decay})
+
+
+def test_a_schedule_of_one_rate_is_a_constant_rate():
+    """For optax's schedule-free SGD, whichever numbers it makes of it; and the book's schedules have no step -1."""
+    sides = DIALECTS["optax"]["schedule_free_sgd"], PAPER["schedule_free_sgd"]
+    for rate in (lambda step: (step + 1) / (100 * step + 100), partial(constant, lr=0.01)):
+        assert translate(*sides, {"lr": rate, "beta1": 0.9, "weight_decay": 0.0})["lr"](9) == 0.01
 
 
 def test_keras_adagrad_starts_where_the_paper_s_does_if_told():
