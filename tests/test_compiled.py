@@ -396,8 +396,9 @@ def test_a_schedule_out_of_range():
 
 
 def test_a_number_that_cannot_be_computed():
-    """beta1 = 0, by which this rule divides."""
-    refused(Compiled(RULES["schedule_free_sgd"], beta1=0.0), [torch.ones(2)], [torch.ones(2)], ZeroDivisionError, "")
+    """A rate of 0, by which this rule divides."""
+    inverse = rule(lambda x, g, *, lr: x - 1 / lr * g)
+    refused(Compiled(inverse, lr=0.0), [torch.ones(2)], [torch.ones(2)], ZeroDivisionError, "")
 
 
 def test_without_a_compiler():

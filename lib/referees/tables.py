@@ -178,7 +178,7 @@ def reference(table: pd.DataFrame, cells, about=lambda item: "", anchor: str = "
         heads = [head for head in made[0] if head]
         place = anchor + re.sub(r"\W|_", "-", item).strip("-")
         links.append(f"<a href='#{place}'>{_text(item)}</a>")
-        parts.append(f"<tbody><tr><th colspan='{len(heads)}' scope='rowgroup' id='{place}'>{_text(item)}")
+        parts.append(f'<tbody><tr><th colspan="{len(heads)}" scope="rowgroup" id="{place}">{_text(item)}')
         parts.append(f"{about(item)}</th></tr>")
         for row in made:
             below = row.pop(None, "")

@@ -9,7 +9,7 @@ from lib.dialects import PAPER, optax, translate
 from lib.dialects.optax import DIALECTS
 from lib.optimizers import Optimizer, sophia
 from lib.optimizers.sophia import gauss_newton_bartlett, hutchinson
-from lib.referees import compare, record, replay
+from lib.referees import compare, hyperparameters_for, record, replay
 from tests.optimizers.proofs import agrees, disagrees
 
 test_agrees = agrees("sophia")
@@ -60,7 +60,7 @@ def test_there_is_no_way_from_optax_to_the_paper():
     paper = PAPER["sophia"]
     for pair in ((DIALECTS["sophia"], paper), (paper, DIALECTS["sophia"])):
         with pytest.raises(LookupError, match="optax takes each step with the curvature that it had before"):
-            translate(*pair, {"lr": 0.01})
+            translate(*pair, hyperparameters_for("sophia"))
 
 
 # ---------- the paper's ----------

@@ -63,7 +63,7 @@ def test_a_reference_table_groups_rows_escapes_words_and_has_anchors():
     rows = pd.DataFrame({"text": ["x < y", "", "z"]}, index=index)
     cells = lambda name, row: {"row": name, "text": tables._text(row.text)}
     page = tables.reference(rows, cells, about=lambda item: f"<b>{len(item)}</b>", anchor="to-").data
-    assert re.findall("id='([^']+)'", page) == re.findall("href='#([^']+)'", page) == ["to-a-b", "to-c-d-e"]
+    assert re.findall('id="([^"]+)"', page) == re.findall("href='#([^']+)'", page) == ["to-a-b", "to-c-d-e"]
     assert ">c(d=e)<b>6</b></th>" in page
     assert re.findall("<th scope='row'>(.*?)</th>", page) == ["one", "two", "one"]
     assert "x &lt; y" in page
@@ -73,7 +73,7 @@ def test_a_reference_table_groups_rows_escapes_words_and_has_anchors():
 
 def test_anchors_are_unique_on_the_page():
     pages = (tables.dialect_page, tables.schedule_page, tables.pitfall_page)
-    anchors = re.findall(r"id='([^']+)'", "".join(page().data for page in pages))
+    anchors = re.findall(r'id="([^"]+)"', "".join(page().data for page in pages))
     assert len(anchors) == len(set(anchors)) > 40
 
 
