@@ -260,6 +260,13 @@ def test_without_velocity_it_does_not_matter_where_the_rate_stands(name):
         assert (momentum(1) if callable(momentum) else momentum) == 0
 
 
+@pytest.mark.parametrize("gamma", [0.99, 1.01])
+def test_nesterov_s_rate_may_neither_fall_nor_rise(gamma):
+    given = {"lr": lambda step: 0.01 * gamma**step, "momentum": 0.9}
+    with pytest.raises(LookupError, match="matters as soon as it changes"):
+        translate(DIALECTS["torch"]["nesterov"], DIALECTS["keras"]["nesterov"], given)
+
+
 def test_a_momentum_of_zero_leaves_the_old_velocity_in_the_frameworks():
     """It is not 0 times the velocity that they keep, as in the equation."""
     recording, momentum = record(20, 1.0, shapes=((3,),)), lambda step: 0.0 if 5 <= step < 10 else 0.9
