@@ -35,7 +35,7 @@ def worst(name: str, array=None, frameworks=("torch", "keras", "optax")) -> list
             judgment = it["judgment"]
             if judgment.absolute >= row["deviation"]:
                 row |= {"deviation": float(judgment.absolute), "ulps": float(judgment.ulps), "recording": recording}
-            for state, apart in judgment.states.items():
+            for state, apart in sorted(judgment.states.items()):
                 row["states"][state] = max(float(apart), row["states"].get(state, 0.0))
     return list(rows.values())
 
