@@ -89,7 +89,7 @@ def translate(source: Dialect, target: Dialect, hyperparameters: dict) -> dict:
         for name, value in hyperparameters.items():
             if name not in target.names:
                 raise LookupError(f"{name}, here {value!r}, cannot be chosen in {target.optimizer}.")
-    except KeyError:
+    except KeyError:  # a fault in a mapping is no reason
         raise
     except LookupError as reason:
         raise LookupError(f"{source.optimizer} and {target.optimizer} cannot be made to agree: {reason}") from None
