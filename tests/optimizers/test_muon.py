@@ -146,8 +146,7 @@ def in_bfloat16(x, g, v, *, lr, momentum, eps, weight_decay):
 
 
 def _as(rule, right):
-    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
-        setattr(rule, attribute, getattr(right, attribute))
+    vars(rule).update(vars(right))  # it stands in for that rule
     return rule
 
 

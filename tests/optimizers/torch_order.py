@@ -131,8 +131,7 @@ REORDERED = {
 def in_torchs_order(name):
     """The rule ``name`` of torch's dialect, reordered where that is needed."""
     right, rule = DIALECTS[name].rule, REORDERED.get(name, DIALECTS[name].rule)
-    for attribute in ("state", "defaults", "each", "counts_steps", "takes_curvature", "ranges"):
-        setattr(rule, attribute, getattr(right, attribute))
+    vars(rule).update(vars(right))  # it stands in for that rule
     return rule
 
 
