@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+from dataclasses import FrozenInstanceError
 from functools import partial
 
 import numpy as np
@@ -93,6 +94,16 @@ def test_a_dialect_is_made_by_name():
         Dialect("torch.optim.Adam", RULES["adam"], {})
 
 
+def test_a_dialect_does_not_change():
+    with pytest.raises(FrozenInstanceError):
+        DIALECTS["torch"]["adam"].rule = RULES["adamw"]
+
+
+def test_what_nobody_can_choose_hides_nothing_after_it():
+    it = Dialect(optimizer="", rule=RULES["adam"], names={"eps": None, "lr": "rate"})
+    assert it.arguments({"eps": 1e-8, "lr": 0.1}) == {"rate": 0.1}
+
+
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "rmsprop", "adam"])
 def test_no_step_before_the_first_is_asked_for(name):
     """The book's schedules refuse it."""
@@ -147,6 +158,9 @@ def test_a_rate_of_zero_has_a_translation_or_a_reason():
     rises = {"lr": lambda step: 0.1 * (1 + step), "momentum": 0.9}
     with pytest.raises(LookupError, match=r"at step 2 the momentum would have to be 1\.8"):
         translate(torch, keras, rises)
+    rises = {"lr": lambda step: 0.1 * (1 + step), "momentum": 0.5}
+    with pytest.raises(LookupError, match=r"at step 2 the momentum would have to be 1\."):
+        translate(torch, keras, rises)
 
 
 def test_the_paper_has_its_own_hyperparameters_and_no_others():
@@ -185,10 +199,12 @@ def test_optax_nadam_is_torch_s_whose_momentum_is_there_at_once(momentum_decay):
 
 
 def test_a_schedule_of_one_rate_is_a_constant_rate():
-    """For optax's schedule-free SGD, whichever numbers it makes of it; and the book's schedules have no step -1."""
-    sides = DIALECTS["optax"]["schedule_free_sgd"], PAPER["schedule_free_sgd"]
+    """Whichever numbers it makes of it; and the book's schedules have no step -1."""
+    free = DIALECTS["optax"]["schedule_free_sgd"], PAPER["schedule_free_sgd"]
+    ahead = DIALECTS["torch"]["nesterov"], PAPER["nesterov"]
     for rate in (lambda step: (step + 1) / (100 * step + 100), partial(constant, lr=0.01)):
-        assert translate(*sides, {"lr": rate, "beta1": 0.9, "weight_decay": 0.0})["lr"](9) == 0.01
+        assert translate(*free, {"lr": rate, "beta1": 0.9, "weight_decay": 0.0})["lr"](9) == 0.01
+        assert translate(*ahead, {"lr": rate, "momentum": 0.9})["lr"](9) == 0.01
 
 
 def test_keras_adagrad_starts_where_the_paper_s_does_if_told():
