@@ -9,8 +9,9 @@ has one replacement, the nearest: + for -, * for /. The others change more and w
 One process a core plants them in a copy of the project under ``_build/mutants``. It loads the frameworks once and forks
 for each mutant. Whoever stops the run, with Ctrl+C, loses the mutants in work and no more; the next run leaves alone
 what was killed and tries again what survived. ``results/mutants.json`` keeps the score and every survivor; why no test
-could notice it says ``tests/survivors.toml``. A module is settled if it has not changed since all its mutants were
-tried, and every survivor has its reason there.
+could notice it says ``tests/survivors.toml``, and what has a reason there counts as survived without being tried. A
+module is settled if it has not changed since all its mutants were tried, and every survivor has its reason; where only
+reasons are lacking, only the survivors are tried again.
 """
 
 import ast
@@ -149,10 +150,16 @@ def hunt(worker: int, workers: int, modules: list[str]) -> None:
     gc.freeze()  # no fork looks through what it did not make
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     for i, module in enumerate(modules):
-        pristine, version = Path(module).read_text(), version_of(module, Path.cwd())
+        pristine, version, known = Path(module).read_text(), version_of(module, Path.cwd()), reasons()
+        suspects = survivors_of(module, version)
 
-        def tests(*_, module=module, pristine=pristine):
+        def tests(*_, module=module, pristine=pristine, known=known, suspects=suspects):
             mutant = Path(module).read_text()
+            change = change_in(difflib.unified_diff(pristine.splitlines(), mutant.splitlines()))
+            if (module, change) in known:
+                return TestOutcome.SURVIVED, ""
+            if suspects is not None and change not in suspects:
+                return TestOutcome.KILLED, ""
             return run_tests(tests_for(module, changed_names(pristine, mutant)))
 
         with (
@@ -231,13 +238,17 @@ def outcome(module: str, version: str) -> dict:
             if result.test_outcome.value == "incompetent":
                 sys.exit(f"tests/mutants.py: Cosmic Ray could not run a mutant of {module}:\n{result.output}")
             if result.test_outcome.value == "survived":
-                lines = [line for line in result.diff.splitlines() if re.match(r"[-+](?![-+])", line)]
-                survivors.append("\n".join(lines))
+                survivors.append(change_in(result.diff.splitlines()))
             else:
                 killed += 1
         pending = len(db.pending_work_items)
     found = {"version": version, "mutants": killed + len(survivors), "killed": killed, "pending": pending}
     return found | {"survivors": sorted(survivors)}
+
+
+def change_in(diff) -> str:
+    """The lines that a mutant changes, from a unified diff: how the record and the reasons name it."""
+    return "\n".join(line for line in diff if re.match(r"[-+](?![-+])", line))
 
 
 def reasons() -> dict:
@@ -246,12 +257,16 @@ def reasons() -> dict:
     return {(row["module"], change.strip()): row["why"] for row in rows for change in row["changes"]}
 
 
+def survivors_of(module: str, version: str) -> list[str] | None:
+    """What survived of this version of ``module``; None if not all its mutants were tried."""
+    found = record()["modules"].get(module, {"version": None})
+    return found["survivors"] if found["version"] == version and not found["pending"] else None
+
+
 def settled(module: str) -> bool:
     """Whether nothing is left to find out of ``module``."""
-    found = record()["modules"].get(module, {"version": None})
-    if found["version"] != version_of(module):
-        return False
-    return not found["pending"] and all((module, change) in reasons() for change in found["survivors"])
+    survivors = survivors_of(module, version_of(module))
+    return survivors is not None and all((module, change) in reasons() for change in survivors)
 
 
 def record() -> dict:

@@ -166,3 +166,17 @@ def two_rates(answer):
         raise Wrong("Both rates respect 2/lambda_max. That limit is for a rate used for ever; one step may exceed it.")
     left = " and ".join(axis for axis, distance in zip("xy", abs(point), strict=True) if distance > 1e-9)
     raise Wrong(f"Not yet at 0: {left}. For which rate is 1 - rate * lambda zero in that direction?")
+
+
+@check.exercise(8)
+def slope_of_a_loss(answer):
+    """The derivative, by the score, of the cross-entropy of an example of class 0 whose score is 2."""
+    right = 1 / (1 + math.exp(-2))
+    mistaken(answer, right - 1, "That is the slope for an example of class 1.")
+    mistaken(answer, -right, "The size is right. The score is too high, so the loss must rise with it.")
+    mistaken(answer, math.log(1 + math.exp(2)), "That is the cross-entropy itself.")
+    mistaken(answer, right * (1 - right), "That is the slope of the probability. Divide by the probability of class 0.")
+    mistaken(answer, 2 * right**2 * (1 - right), "That is the slope of the squared error.")
+    mistaken(answer, 0.88, "Give three digits.", 1e-9)
+    near(answer, right, 1e-3, "The right class has the probability 1 - p; differentiate -ln(1 - p) by s.")
+    return "Prediction minus target again: p - 0."

@@ -54,7 +54,7 @@ def best_settings(answer):
     mistaken(rate, 2 / 104, "That is the best rate of gradient descent.")
     mistaken(rate, 1 / 100, "That is the rate of Nesterov's method.")
     mistaken(rate, 2 / 12, "The bracket is squared.")
-    near(rate, 1 / 36, 1e-3, "Rate: (2 / (sqrt(4) + sqrt(100)))**2, to three digits.")
+    near(rate, 1 / 36, 6e-5, "Rate: (2 / (sqrt(4) + sqrt(100)))**2, to three digits.")
     mistaken(mu, 2 / 3, "The rate is right. This is the root of the momentum, the factor per step.")
     mistaken(mu, (24 / 26) ** 2, "The rate is right. The momentum has the root of kappa = 25 in it.")
     near(mu, 4 / 9, 1e-3, "The rate is right. Momentum: ((sqrt(kappa) - 1) / (sqrt(kappa) + 1))**2 with kappa = 25.")
@@ -67,33 +67,30 @@ def from_memory(answer):
     if not callable(answer):
         raise Wrong("Hand in the function itself: check(4, my_nesterov).")
     draw = np.random.default_rng(0)
-    gradients = draw.standard_normal((20, 3))
-    mine = [(np.ones(3), np.zeros(3))]
-    ours, ball, no_memory = list(mine), list(mine), list(mine)
-    for g in gradients:
-        given = answer(*mine[-1][:1], g, *mine[-1][1:], lr=0.1, momentum=0.9)
+    start, numbers = draw.standard_normal((2, 3)), {"lr": 0.07, "momentum": 0.8}  # and moving already
+    mine, ours, ball, no_memory = ([tuple(start)] for _ in range(4))
+    for g in draw.standard_normal((20, 3)):
+        x, v = (part.copy() for part in mine[-1])  # for a function that writes into them
+        given = answer(x, g.copy(), v, **numbers)
         if given is ...:
             raise Wrong("Your function still returns the dots: write the rule in their place.")
         if not isinstance(given, tuple) or len(given) != 2:
             raise Wrong("Return the new x and the new v: return x, v.")
         mine.append(given)
-        ours.append(nesterov(*ours[-1][:1], g, *ours[-1][1:], lr=0.1, momentum=0.9))
-        ball.append(momentum(*ball[-1][:1], g, *ball[-1][1:], lr=0.1, momentum=0.9))
-        no_memory.append((no_memory[-1][0] - 0.1 * g, no_memory[-1][1]))
+        for rule, path in (nesterov, ours), (momentum, ball):
+            path.append(rule(path[-1][0], g, path[-1][1], **numbers))
+        no_memory.append((no_memory[-1][0] - numbers["lr"] * g, no_memory[-1][1]))
     x, path, v = (np.array([p[i] for p in ps]) for ps, i in ((mine, 0), (ours, 0), (mine, 1)))
     if np.allclose(x, [p[0] for p in ball]):
         raise Wrong("That is the heavy ball. Nesterov's x goes one gradient further along the new velocity.")
     if np.allclose(x, [p[0] for p in no_memory]):
         raise Wrong("That is gradient descent: is the new velocity returned, and used?")
-    if np.allclose(x[1] - x[0], path[0] - path[1]):
-        raise Wrong("The first step goes uphill: the gradient is subtracted.")
-    if np.allclose(x, path) and not np.allclose(v, [p[1] for p in ours]):
-        if np.allclose(-0.1 * v, [p[1] for p in ours]):
-            return "Equal to the library's over 20 steps, with the rate outside the velocity, as PyTorch has it."
+    if np.allclose(x, path):
+        if np.allclose(v, [p[1] for p in ours]):
+            return "Equal to the library's over 20 steps."
         raise Wrong("x is right, but the velocity that comes back is not the one of the equation.")
     first = int(np.argmax(~np.isclose(x, path).all(axis=1)))
-    near(x, path, hint=f"Step {first} is the first to differ. First v, then x = x + momentum * v - lr * g.")
-    return "Equal to the library's over 20 steps."
+    raise Wrong(f"Step {first} is the first to differ. First v, then x = x + momentum * v - lr * g.")
 
 
 @check.exercise(5)
@@ -123,22 +120,44 @@ def rings(answer):
 
 
 @check.exercise(7)
-def arrives(answer):
-    """(rate, momentum >= 0.3) with which the heavy ball arrives on the function of Lessard, Recht and Packard."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (rate, momentum).")
-    lr, mu = (float(part) for part in answer)
-    if not 0.3 <= mu < 1:
-        raise Wrong(f"The momentum must be at least 0.3 and below 1, and is {mu:g}.")
+def breaks_the_circle(answer):
+    """A momentum with which the heavy ball, at rate 1/9, arrives on the function of Lessard, Recht and Packard."""
+    if np.shape(answer) != ():
+        raise Wrong("One number is asked for, a momentum.")
+    mu = float(answer)
+    if not 0 <= mu < 1:
+        raise Wrong(f"A momentum is at least 0 and below 1, and this is {mu:g}.")
     x, v = np.linspace(3.07, 3.46, 40), np.zeros(40)
+    before = x
     with np.errstate(all="ignore"):
-        for _ in range(200):
+        for step in range(200):
+            before = x if step == 100 else before
             slope = np.where(x < 1, 25 * x, np.where(x < 2, x + 24, 25 * x - 24))
-            x, v = momentum(x, slope, v, lr=lr, momentum=mu)
-    if not np.isfinite(x).all() or abs(x).max() > 1e3:
-        raise Wrong(f"Diverged: where the curvature is 25 the limit is 2 * (1 + mu) / 25 = {2 * (1 + mu) / 25:.3f}.")
+            x, v = momentum(x, slope, v, lr=1 / 9, momentum=mu)
+    if mu < 25 / 18 - 1:
+        raise Wrong("Where the curvature is 25, this rate is above the limit 2 (1 + mu) / 25.")
     late = (abs(x) > 1e-6).sum()
     if late:
-        hint = "they circle" if abs(x).max() > 0.1 else "they are still on their way"
-        raise Wrong(f"{late} of 40 walks are farther than 1e-6 from 0 after 200 steps: {hint}.")
+        what = "still on their way" if abs(x).max() < 0.5 * abs(before).max() else "not coming nearer"
+        raise Wrong(f"After 200 steps {late} of 40 walks are farther than 1e-6 from 0, and they are {what}.")
     return "All 40 walks arrive."
+
+
+@check.exercise(8)
+def limit_ahead(answer):
+    """Where Nesterov's method diverges if the heavy ball does at 0.36, both with momentum 0.8."""
+    mistaken(answer, 0.2, "That is the limit of gradient descent, 2/lambda_max with lambda_max = 10.", 1e-9)
+    mistaken(answer, 0.1, "That is the usual rate of Nesterov's method, 1/lambda_max, not its limit.", 1e-9)
+    mistaken(answer, 10, "That is the curvature. Now the limit of Nesterov's method for it.", 1e-9)
+    near(answer, 0.36 / 2.6, 1e-4, "Find lambda_max from 2 (1 + mu) / lambda_max = 0.36, then take the other limit.")
+    return "Nesterov's limit is always the heavy ball's divided by 1 + 2 mu."
+
+
+@check.exercise(9)
+def same_floor(answer):
+    """The rate at momentum 0.95 with the floor of gradient descent at 0.02."""
+    mistaken(answer, 0.4, "That is the rate that 0.02 would act like: divide where you multiplied.", 1e-9)
+    mistaken(answer, 0.019, "Multiply by 1 - 0.95, not by 0.95.", 1e-9)
+    mistaken(answer, 0.02, "At the same rate the floor would be 20 times as high.", 1e-9)
+    near(answer, 0.001, 1e-6, "The floor depends on rate / (1 - momentum).")
+    return "A twentieth of the rate: the velocity makes up for the rest."

@@ -53,6 +53,8 @@ RIGHT = [
     (6, lambda w, x, y: np.mean((w * x - y) * x)),
     (7, (1, 0.01)),
     (7, (0.01, 1)),
+    (8, 0.8808),
+    (8, 0.881),
 ]
 
 WRONG = [
@@ -117,6 +119,13 @@ WRONG = [
     (7, (1, 1), "at 0: y."),
     (7, (0.01, 0.03), "at 0: x."),
     (7, (0.5, 0.03), "at 0: x and y."),
+    (8, -0.1192, "class 1"),
+    (8, -0.8808, "too high"),
+    (8, 2.1269, "cross-entropy itself"),
+    (8, 0.105, "slope of the probability"),
+    (8, 0.185, "squared error"),
+    (8, 0.88, "three digits"),
+    (8, 0.5, "differentiate"),
 ]
 
 
@@ -146,6 +155,6 @@ def test_an_answer_that_raises_is_reported(capsys):
     assert "raised TypeError" in verdict(capsys, 3, lambda x: x)
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", range(1, 9))
 def test_every_exercise_starts_open(capsys, number):
     assert "replace the dots" in verdict(capsys, number, ...)

@@ -16,6 +16,13 @@ def ours(x, g, v, *, lr, momentum):
     return x + momentum * v - lr * g, v
 
 
+def in_place(x, g, v, *, lr, momentum):
+    v *= momentum
+    v -= lr * g
+    x += momentum * v - lr * g
+    return x, v
+
+
 def rate_outside(x, g, v, *, lr, momentum):
     v = momentum * v + g
     return x - lr * (g + momentum * v), v
@@ -38,11 +45,14 @@ RIGHT = [
     (3, (1 / 36, 4 / 9)),
     (3, (0.0278, 0.444)),
     (4, ours),
-    (4, rate_outside),
+    (4, in_place),
     (5, (0.2, -0.5)),
     (6, 0.81),
-    (7, (1 / 18, 4 / 9)),
-    (7, (1 / 25, 0.3)),
+    (7, 0.6),
+    (7, 0.8),
+    (8, 0.36 / 2.6),
+    (8, 0.1385),
+    (9, 0.001),
 ]
 
 WRONG = [
@@ -68,6 +78,7 @@ WRONG = [
     (3, (1 / 100, 4 / 6), "Nesterov"),
     (3, (2 / 12, 4 / 9), "squared"),
     (3, (0.03, 4 / 9), "three digits"),
+    (3, (1 / 35, 4 / 9), "three digits"),
     (3, (1 / 36, 2 / 3), "root of the momentum"),
     (3, (1 / 36, (24 / 26) ** 2), "root of kappa"),
     (3, (1 / 36, 0.9), "kappa = 25"),
@@ -76,7 +87,9 @@ WRONG = [
     (4, lambda x, g, v, *, lr, momentum: x - lr * g, "return x, v"),
     (4, heavy_ball, "heavy ball"),
     (4, lambda x, g, v, *, lr, momentum: (x - lr * g, v), "gradient descent"),
-    (4, lambda x, g, v, *, lr, momentum: ours(x, -g, v, lr=lr, momentum=momentum), "uphill"),
+    (4, lambda x, g, v, *, lr, momentum: ours(x, -g, v, lr=lr, momentum=momentum), "Step 1 is"),
+    (4, lambda x, g, v, *, lr, momentum: ours(x, g, v, lr=lr, momentum=0.9), "Step 1 is"),
+    (4, rate_outside, "Step 1 is"),
     (4, no_gradient_ahead, "Step 1 is"),
     (4, lambda x, g, v, *, lr, momentum: (ours(x, g, v, lr=lr, momentum=momentum)[0], v), "Step 2 is"),
     (5, 0.2, "Two numbers"),
@@ -91,11 +104,21 @@ WRONG = [
     (6, 1.21, "other solution"),
     (6, 0.99, "square of the bracket"),
     (6, 0.8, "left border"),
-    (7, 0.04, "Two numbers"),
-    (7, (0.04, 0.1), "at least 0.3"),
-    (7, (0.2, 0.5), "Diverged"),
-    (7, (1 / 9, 4 / 9), "they circle"),
-    (7, (1e-3, 0.5), "on their way"),
+    (7, (1 / 9, 0.6), "One number"),
+    (7, 1.0, "below 1"),
+    (7, -0.1, "at least 0"),
+    (7, 0.38, "above the limit"),
+    (7, 4 / 9, "40 of 40 walks are farther than 1e-6 from 0, and they are not coming nearer"),
+    (7, 0.5, "32 of 40 walks"),
+    (7, 0.95, "still on their way"),
+    (8, 0.2, "gradient descent"),
+    (8, 0.1, "usual rate"),
+    (8, 10, "the curvature"),
+    (8, 0.36, "other limit"),
+    (9, 0.4, "divide where"),
+    (9, 0.019, "not by 0.95"),
+    (9, 0.02, "20 times"),
+    (9, 0.01, "rate / (1 - momentum)"),
 ]
 
 
@@ -112,15 +135,16 @@ def test_a_mistake_is_named(capsys, number, answer, hint):
 
 
 def test_a_velocity_that_is_not_the_equations_is_noticed(capsys):
-    kept = [np.zeros(3)]
+    kept = []
 
     def hidden(x, g, v, *, lr, momentum):
-        x, kept[0] = ours(x, g, kept[0], lr=lr, momentum=momentum)
+        x, new = ours(x, g, kept[-1] if kept else v, lr=lr, momentum=momentum)
+        kept.append(new)
         return x, np.zeros(3)
 
     assert "not the one of the equation" in verdict(capsys, 4, hidden)
 
 
-@pytest.mark.parametrize("number", range(1, 8))
+@pytest.mark.parametrize("number", range(1, 10))
 def test_every_exercise_starts_open(capsys, number):
     assert "replace the dots" in verdict(capsys, number, ...)

@@ -105,10 +105,11 @@ def test_what_nobody_can_choose_hides_nothing_after_it():
 
 
 @pytest.mark.parametrize("name", ["momentum", "nesterov", "rmsprop", "adam"])
-def test_no_step_before_the_first_is_asked_for(name):
+@pytest.mark.parametrize(("there", "back"), [("torch", "keras"), ("keras", "torch")])
+def test_no_step_before_the_first_is_asked_for(name, there, back):
     """The book's schedules refuse it."""
     given = hyperparameters_for(name) | {"lr": partial(exponential, lr=0.1, gamma=0.99), "eps": 0.0}
-    source, target = DIALECTS["torch"][name], DIALECTS["keras"][name]
+    source, target = DIALECTS[there][name], DIALECTS[back][name]
     try:
         translated = translate(source, target, {key: given[key] for key in source.names})
     except KeyError:
@@ -116,6 +117,14 @@ def test_no_step_before_the_first_is_asked_for(name):
     except LookupError:
         translated = {}
     assert all(callable(value) or value == given[key] for key, value in translated.items())
+
+
+def test_what_differs_at_the_first_step_alone_is_a_schedule():
+    half_at_first = lambda at, t: {"lr": at(t)["lr"] * (0.5 if t == 1 else 1.0)}
+    source = Dialect(optimizer="", rule=RULES["lion"], names={"lr": "lr"}, to_paper=half_at_first)
+    target = Dialect(optimizer="", rule=RULES["adam"], names={"lr": "lr"})
+    translated = translate(source, target, {"lr": 0.1})
+    assert [translated["lr"](step) for step in range(3)] == [0.05, 0.1, 0.1]
 
 
 def test_a_rate_that_stays_for_a_while_changes_the_momentum_when_it_falls():
