@@ -2,9 +2,10 @@
 
     python -m lib.referees.speed [--device cuda] [--sizes 10 10000 ...] [RULE ...]
 
-Ours run three times: the rule alone, on NumPy (on a GPU, on PyTorch); `Optimizer.step`, which runs it with all its
-checks; and `Compiled`, which makes one kernel of it. Each round times every contender once, in an order drawn anew, so
-that a busy moment of the machine falls on all alike; the smallest time of all rounds counts. All may use all cores.
+Ours run four times: the rule alone, on NumPy (on a GPU, on PyTorch); the same compiled by JAX, as optax is;
+`Optimizer.step`, which runs it with all its checks; and `Compiled`, which makes one kernel of it. Each round times
+every contender once, in an order drawn anew, so that a busy moment of the machine falls on all alike; the smallest time
+of all rounds counts. All may use all cores.
 
 Beside the times stands the floor: the bytes that a step must move, over the bandwidth of this machine, measured in the
 same rounds. Memory is what a step takes beyond what lies there before it, at its peak.
@@ -76,6 +77,7 @@ def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
         steps |= {f"keras {flavor}": _keras(name, x, g, flavor, hyperparameters) for flavor in ("eager", "tf.function")}
         if name in DIALECTS["optax"]:
             steps["optax"] = _optax(name, x, g, hyperparameters)
+            steps["our rule, jax.jit"] = _jitted(name, x, g, hyperparameters)
     return steps
 
 
@@ -125,15 +127,32 @@ def _keras(name, x, g, flavor, hyperparameters):
 
 
 def _optax(name, x, g, hyperparameters):
-    with jax.enable_x64(x.dtype == np.float64):
-        transformation = optax_referee.make(DIALECTS["optax"][name], hyperparameters)
-        params, gradient = jax.numpy.asarray(x), jax.numpy.asarray(g)
-        now = [params.copy(), transformation.init(params)]
+    transformation = optax_referee.make(DIALECTS["optax"][name], hyperparameters)
 
     def update(params, state, gradient):
         updates, state = transformation.update(gradient, state, params)
         return optax.apply_updates(params, updates), state
 
+    return _jax(update, transformation.init, x, g)
+
+
+def _jitted(name, x, g, hyperparameters):
+    rule = RULES[name]
+
+    def update(params, state, gradient):
+        *state, t = state
+        new = rule(params, gradient, *state, *((t,) if rule.counts_steps else ()), **hyperparameters)
+        params, *state = new if state else (new,)
+        return params, (*state, t + 1)
+
+    return _jax(update, lambda params: (*start(rule, params, hyperparameters).values(), jax.numpy.array(1)), x, g)
+
+
+def _jax(update, first, x, g):
+    """A step of ``update``, (params, state, gradient) -> (params, state), from the state ``first(params)``."""
+    with jax.enable_x64(x.dtype == np.float64):
+        params, gradient = jax.numpy.asarray(x), jax.numpy.asarray(g)
+        now = [params.copy(), first(params)]
     compiled = jax.jit(update, donate_argnums=(0, 1))  # what was is overwritten, as everywhere else
 
     def step():
@@ -213,7 +232,7 @@ def lacking(name: str, size: int, dtype: str, device: str) -> str:
     if device == "cuda":
         arrays, free = 12 + 5 * states, torch.cuda.mem_get_info()[0]
     elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        arrays, free = 31 + 8 * states, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+        arrays, free = 33 + 9 * states, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     else:
         return ""
     needed = arrays * size * itemsize

@@ -176,10 +176,11 @@ def test_the_paper_has_its_own_hyperparameters_and_no_others():
     theirs, given = DIALECTS["optax"]["radam"], {"lr": 0.01, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
     assert translate(PAPER["radam"], theirs, given) == given | {"threshold": 4.0}
     assert translate(theirs, PAPER["radam"], given | {"threshold": 4.0}) == given
-    with pytest.raises(
-        LookupError, match=r"radam cannot be made to agree: threshold, here 5\.0, cannot be chosen in lib"
-    ):
-        translate(theirs, PAPER["radam"], given | {"threshold": 5.0})
+    for other in 3.0, 5.0:
+        with pytest.raises(
+            LookupError, match=rf"cannot be made to agree: threshold, here {other}, cannot be chosen in lib"
+        ):
+            translate(theirs, PAPER["radam"], given | {"threshold": other})
     with pytest.raises(LookupError, match=r"momentum_decay, here 1\.0, cannot be chosen in lib\.optimizers\.nadam"):
         translate(DIALECTS["keras"]["nadam"], PAPER["nadam"], given)
 
@@ -222,6 +223,16 @@ def test_keras_adagrad_starts_where_the_paper_s_does_if_told():
     assert translate(*pair, given | {"G": 0.5}) == given | {"G": 0.5}
     assert translate(*reversed(pair), given | {"G": 0.5}) == given | {"G": 0.5}
     assert translate(*reversed(pair), {"lr": 0.01, "eps": 0.25}) == given | {"G": 0.1 + 0.25}
+
+
+@pytest.mark.parametrize("eps2", [0.0005, 0.001, 0.002])
+def test_optax_s_adafactor_has_one_eps2(eps2):
+    optax, given = DIALECTS["optax"]["adafactor"], {"lr": 0.01, "eps1": 1e-30, "clip_threshold": 1.0}
+    if eps2 == 0.001:
+        assert translate(PAPER["adafactor"], optax, given | {"eps2": eps2})["lr"](0) == 0.01
+        return
+    with pytest.raises(LookupError, match=r"eps2 is 0\.001 in optax"):
+        translate(PAPER["adafactor"], optax, given | {"eps2": eps2})
 
 
 def test_adafactor_s_eps1_is_torch_s_squared():
