@@ -1007,6 +1007,8 @@ def test_a_loss_is_any_single_number(loss):
         (one_cycle, {"pct_start": 1.0}, ValueError, r"one_cycle: pct_start must be a number in \(0, 1\), got 1.0"),
         (one_cycle, {"pct_start": 0.6, "three_phase": True}, ValueError,
          r"one_cycle: pct_start must be less than 0.5 if there are three phases; got .*pct_start=0.6"),
+        (one_cycle, {"pct_start": 0.5, "three_phase": True}, ValueError,
+         r"one_cycle: pct_start must be less than 0.5 if there are three phases; got .*pct_start=0.5"),
         (one_cycle, {"three_phase": "yes"}, TypeError, r"one_cycle: three_phase must be True or False, got 'yes'"),
         (noam, {"d_model": 0}, ValueError, r"noam: d_model must be a whole number >= 1, got 0"),
         (noam, {"warmup_steps": 0}, ValueError, r"noam: warmup_steps must be a finite number > 0, got 0"),

@@ -235,6 +235,11 @@ def test_optax_s_adafactor_has_one_eps2(eps2):
         translate(PAPER["adafactor"], optax, given | {"eps2": eps2})
 
 
+def test_what_optax_lets_nobody_choose_is_what_it_computes_with():
+    assert DIALECTS["optax"]["adafactor"].rule.defaults["eps2"] == 0.001
+    assert DIALECTS["optax"]["schedule_free_sgd"].rule.defaults["weight_decay"] == 0.0
+
+
 def test_adafactor_s_eps1_is_torch_s_squared():
     assert DIALECTS["torch"]["adafactor"].rule.defaults["eps1"] == np.finfo(np.float64).eps
     given = {"lr": 0.01, "eps1": 1e-3, "eps2": 1e-3, "clip_threshold": 1.0}
