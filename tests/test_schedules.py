@@ -557,6 +557,11 @@ def test_cycles():
     assert [exp_range(t, lr=5.0, start=1.0, steps_up=2, gamma=0.5) for t in range(5)] == [1, 2, 2, 1.25, 1]
 
 
+def test_a_default_of_none_may_be_said():
+    numbers = {"lr": 1.0, "start": 0.0, "steps_up": 10}
+    assert triangular(13, **numbers, steps_down=None) == triangular(13, **numbers) == 0.7
+
+
 def test_warm_up_rises_to_what_follows():
     then = partial(step, lr=8.0, every=2, gamma=0.5)
     assert [warm_up(t, then=then, steps=4) for t in range(9)] == [0, 2, 4, 6, 8, 8, 4, 4, 2]
