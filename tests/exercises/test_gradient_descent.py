@@ -1,9 +1,9 @@
 """The judges of the chapter on gradient descent: the right answer passes, each typical mistake is named."""
 
 import numpy as np
-import pytest
 
 from lib.exercises.gradient_descent import check
+from tests.exercises.judging import exercise_tests
 
 
 def verdict(capsys, number, answer) -> str:
@@ -129,16 +129,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("number", "answer"), RIGHT)
-def test_a_right_answer_passes(capsys, number, answer):
-    assert verdict(capsys, number, answer).startswith(f"Exercise {number}: right.")
-
-
-@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
-def test_a_mistake_is_named(capsys, number, answer, hint):
-    message = verdict(capsys, number, answer)
-    assert message.startswith(f"Exercise {number}: not yet.")
-    assert hint in message
+test_a_right_answer_passes, test_a_mistake_is_named, test_every_exercise_starts_open = exercise_tests(
+    check, RIGHT, WRONG
+)
 
 
 def test_an_array_made_for_two_coordinates_fails_on_three(capsys):
@@ -153,8 +146,3 @@ def test_an_array_made_for_two_coordinates_fails_on_three(capsys):
 
 def test_an_answer_that_raises_is_reported(capsys):
     assert "raised TypeError" in verdict(capsys, 3, lambda x: x)
-
-
-@pytest.mark.parametrize("number", range(1, 9))
-def test_every_exercise_starts_open(capsys, number):
-    assert "replace the dots" in verdict(capsys, number, ...)

@@ -1,9 +1,9 @@
 """The judges of the chapter on momentum: the right answer passes, each typical mistake is named."""
 
 import numpy as np
-import pytest
 
 from lib.exercises.momentum import check
+from tests.exercises.judging import exercise_tests
 
 
 def verdict(capsys, number, answer) -> str:
@@ -122,16 +122,9 @@ WRONG = [
 ]
 
 
-@pytest.mark.parametrize(("number", "answer"), RIGHT)
-def test_a_right_answer_passes(capsys, number, answer):
-    assert verdict(capsys, number, answer).startswith(f"Exercise {number}: right.")
-
-
-@pytest.mark.parametrize(("number", "answer", "hint"), WRONG)
-def test_a_mistake_is_named(capsys, number, answer, hint):
-    message = verdict(capsys, number, answer)
-    assert message.startswith(f"Exercise {number}: not yet.")
-    assert hint in message
+test_a_right_answer_passes, test_a_mistake_is_named, test_every_exercise_starts_open = exercise_tests(
+    check, RIGHT, WRONG
+)
 
 
 def test_a_velocity_that_is_not_the_equations_is_noticed(capsys):
@@ -143,8 +136,3 @@ def test_a_velocity_that_is_not_the_equations_is_noticed(capsys):
         return x, np.zeros(3)
 
     assert "not the one of the equation" in verdict(capsys, 4, hidden)
-
-
-@pytest.mark.parametrize("number", range(1, 10))
-def test_every_exercise_starts_open(capsys, number):
-    assert "replace the dots" in verdict(capsys, number, ...)
