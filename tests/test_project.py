@@ -166,7 +166,7 @@ def test_one_name_three_places(name):
     files = [
         path
         for path in (ROOT / "lib").rglob(f"{name}.py")
-        if path.parent.name in ("lib", "optimizers", "experiments", "search")
+        if path.parent.name in ("lib", "optimizers", "networks", "experiments", "search")
     ]
     assert len(files) == 1
     exercises = ROOT / "lib" / "exercises" / f"{name}.py"

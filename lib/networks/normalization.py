@@ -1,0 +1,35 @@
+"""Normalization: bring sums to mean 0 and variance 1, then let the net choose a scale and a shift of its own."""
+
+from lib.networks.backpropagation import sqrt
+
+
+def batch_norm(x, scale, shift, *, eps=1e-5, mean=None, variance=None):
+    """Each feature, normalized over the batch.
+
+    Args:
+        x: array or Variable of shape (batch, features).
+        scale, shift: (features,); gamma and beta of the paper.
+        eps: keeps the root away from zero.
+        mean, variance: (features,), to use in place of the batch's: averages from training, when the net is used.
+
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, Algorithm 1; with averages, Algorithm 2. The variance is that of the
+    batch, divided by its size.
+    """
+    mean = x.mean(axis=0) if mean is None else mean
+    variance = ((x - mean) ** 2).mean(axis=0) if variance is None else variance
+    return scale * ((x - mean) / sqrt(variance + eps)) + shift
+
+
+def layer_norm(x, scale, shift, *, eps=1e-5):
+    """Each example, normalized over its features.
+
+    Args:
+        x: array or Variable of shape (batch, features).
+        scale, shift: (features,); the paper's gain and bias.
+        eps: keeps the root away from zero; the paper has none.
+
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, equations 3 and 4.
+    """
+    mean = x.mean(axis=1, keepdims=True)
+    variance = ((x - mean) ** 2).mean(axis=1, keepdims=True)
+    return scale * ((x - mean) / sqrt(variance + eps)) + shift
