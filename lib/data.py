@@ -19,7 +19,7 @@ class Split(NamedTuple):
 
 
 def digits(test_share: float = 0.25, seed: int = 0) -> Split:
-    """1,797 handwritten digits of 8 by 8 pixels (64 features, float64) in ten classes, each with its share in both sets.
+    """1,797 handwritten digits of 8 by 8 pixels (64 features, float64) in ten classes, of equal shares in both sets.
 
     One shift and one scale, the same for all pixels, give those of the training set mean 0 and variance 1.
 
