@@ -557,6 +557,60 @@ def test_cycles():
     assert [exp_range(t, lr=5.0, start=1.0, steps_up=2, gamma=0.5) for t in range(5)] == [1, 2, 2, 1.25, 1]
 
 
+# What stands in the signatures: torch's defaults, and 0 where nothing is to be added or left. That of the restarts is
+# torch's as well as Loshchilov & Hutter's; the 4,000 steps of Vaswani et al. stand in their section 5.3.
+DEFAULTS = {
+    step: {"gamma": 0.1},
+    multi_step: {"gamma": 0.1},
+    exponential: {"every": 1},
+    inverse_time: {"every": 1},
+    linear: {"end": 0.0},
+    polynomial: {"end": 0.0},
+    cosine: {"end": 0.0},
+    cosine_restarts: {"t_mult": 1, "gamma": 1.0, "end": 0.0},
+    triangular: {"steps_down": None},
+    triangular2: {"steps_down": None},
+    exp_range: {"steps_down": None},
+    warm_up: {"start": 0.0, "shape": linear, "runs_on": False},
+    noam: {"warmup_steps": 4000},
+    warmup_stable_decay: {"end": 0.0, "shape": linear},
+    one_cycle: {
+        "pct_start": 0.3,
+        "div_factor": 25.0,
+        "final_div_factor": 1e4,
+        "shape": cosine,
+        "three_phase": False,
+    },
+    reduce_on_plateau: {
+        "best": math.inf,
+        "waited": 0,
+        "cooling": 0,
+        "gamma": 0.1,
+        "patience": 10,
+        "rtol": 1e-4,
+        "atol": 0.0,
+        "cooldown": 0,
+        "end": 0.0,
+    },
+    restart_on_loss: {"waited": 0, "last": math.inf},
+}
+
+
+@pytest.mark.parametrize(
+    "function", [*SCHEDULES.values(), reduce_on_plateau, restart_on_loss], ids=lambda f: f.__name__
+)
+def test_defaults(function):
+    parameters = inspect.signature(function).parameters.values()
+    given = {p.name: p.default for p in parameters if p.default is not p.empty}
+    assert given == DEFAULTS.get(function, {})
+
+
+@pytest.mark.parametrize("function", SCHEDULES.values(), ids=SCHEDULES)
+def test_every_schedule_is_checked(function):
+    with pytest.raises(TypeError, match=f"{function.__name__}: name every number"):
+        function(0, 0.1)
+
+
 def test_a_default_of_none_may_be_said():
     numbers = {"lr": 1.0, "start": 0.0, "steps_up": 10}
     assert triangular(13, **numbers, steps_down=None) == triangular(13, **numbers) == 0.7
@@ -858,6 +912,12 @@ def test_the_rate_is_cut_after_as_many_losses_as_patience():
     assert rate.state == {"lr": 1.0, "best": 0.5, "waited": 0, "cooling": 0}
 
 
+def test_who_has_waited_longer_than_patience_is_cut_at_once():
+    rate = OnLoss(reduce_on_plateau, lr=1.0, best=1.0, waited=7, patience=3)
+    rate.tell(2.0)
+    assert rate(0) == 0.1
+
+
 def test_an_improvement_has_a_size():
     few_better = [1.0, 0.9375, 0.875, 0.8125]
     assert told(OnLoss(reduce_on_plateau, lr=8.0, patience=1, gamma=0.5, rtol=0.0), *few_better)[-1] == 8.0
@@ -1088,6 +1148,16 @@ def test_bad_numbers_for_a_rate_by_the_loss_are_named(arguments, error, words):
 def test_what_is_no_rule_for_losses_is_refused(rule):
     with pytest.raises(TypeError, match=r"rule must be a function \(loss, lr, \.\.\.\), like reduce_on_plateau; got"):
         OnLoss(rule, lr=0.1)
+
+
+def test_a_rule_that_loses_a_part_of_its_state_is_noticed():
+    def forgetful(loss, lr, waited=0):
+        return (lr,)
+
+    rate = OnLoss(forgetful, lr=0.1)
+    with pytest.raises(ValueError, match="shorter"):
+        rate.tell(1.0)
+    assert rate.state == {"lr": 0.1, "waited": 0}
 
 
 def test_a_loss_that_is_no_number_changes_nothing():
