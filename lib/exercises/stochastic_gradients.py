@@ -3,14 +3,14 @@
 import numpy as np
 
 from lib.exercises import Exercises, Wrong, mistaken, near
-from lib.stochastic_gradients import noise_scale
 
 check = Exercises()
 
 
 def _pair(answer, what):
     """The two numbers of an answer; raises `Wrong` if it has not two."""
-    near(np.shape(answer), (2,), hint=f"Two numbers are asked for: {what}.")
+    if np.shape(answer) != (2,):
+        raise Wrong(f"Two numbers are asked for: {what}.")
     return answer
 
 
@@ -65,25 +65,49 @@ def deal(answer):
     return "Each epoch deals every card once, in a new order."
 
 
+def _same_order(n, size, rng):
+    order = rng.permutation(n)
+    while True:
+        for first in range(0, n, size):
+            yield order[first : first + size]
+
+
+def _with_replacement(n, size, rng):
+    while True:
+        for first in range(0, n, size):
+            yield rng.integers(0, n, min(size, n - first))
+
+
+def _same_dropped(n, size, rng):
+    full = n - n % size
+    while True:
+        order = rng.permutation(full)
+        for first in range(0, full, size):
+            yield order[first : first + size]
+
+
+dealers = {"A": _same_order, "B": _with_replacement, "C": _same_dropped}
+# fault: (who has it, how to see it)
+FAULTS = {
+    "draws with replacement": ("B", "count how often each index comes in one epoch"),
+    "same order in every epoch": ("A", "deal two epochs and compare them"),
+    "same examples always dropped": ("C", "deal many epochs and look who never comes"),
+    "short batch first": (None, "look at the lengths within one epoch"),
+    "batches overlap": (None, "look for an index that two batches of an epoch share"),
+}
+
+
 @check.exercise(4)
-def measure(answer):
-    rows = np.random.default_rng(0).standard_normal((7, 3)) + np.array([1.0, -0.5, 0.2])
-    given, expected = answer(rows), noise_scale(rows)
-    if given is ...:
-        raise Wrong("Your function still returns the dots: write the quotient in their place.")
-    mean = rows.mean(axis=0)
-    mistaken(given, expected * 6 / 7, "Divide by the number of examples less one: ddof=1.", 1e-9)
-    mistaken(given, 1 / expected, "Upside down: the noise over the gradient.", 1e-9)
-    mistaken(given, rows.var(ddof=1) / (mean @ mean), "Take the variance of each column, then add them up.", 1e-9)
-    mistaken(given, expected * np.sqrt(mean @ mean), "Divide by the square of the norm of the mean.", 1e-9)
-    mistaken(
-        given,
-        rows.var(axis=0, ddof=1).sum() / (rows**2).sum(axis=1).mean(),
-        "That is the mean of the squared norms; square the norm of the mean gradient.",
-        1e-9,
-    )
-    near(given, expected, 1e-9, "The sum of the variances of the columns, over the squared norm of the mean row.")
-    return "A number of examples, whatever the unit of the loss."
+def three_dealers(answer):
+    if not isinstance(answer, dict) or answer.keys() != dealers.keys():
+        raise Wrong(f"A dict with one fault for each dealer is asked for: {dict.fromkeys(dealers, '...')}.")
+    for dealer, fault in answer.items():
+        if fault not in FAULTS:
+            raise Wrong(f"{dealer}: {fault!r} is not on the list: {', '.join(FAULTS)}.")
+        guilty, look = FAULTS[fault]
+        if guilty != dealer:
+            raise Wrong(f"{dealer} is innocent of {fault!r}: {look}.")
+    return "C is the worst: nobody ever learns from the last examples, and no loss of a batch shows it."
 
 
 @check.exercise(5)
@@ -99,23 +123,25 @@ def two_norms(answer):
 @check.exercise(6)
 def eight_times(answer):
     linear, best = _pair(answer, "(rate by the scaling rule, best rate)")
+    mistaken((linear, best), (0.24, 0.8), "The right numbers in the wrong order: the scaling rule is the bold one.", 1e-6)
     mistaken(linear, 0.1 * np.sqrt(8), "That is the root; the linear rule multiplies by 8.", 1e-6)
     near(linear, 0.8, 1e-9, "The linear rule: eight times the batch, eight times the rate.")
-    mistaken(best, 0.3, "That is the largest rate, for all the data; a batch of 256 has some noise.", 1e-9)
-    mistaken(best, 0.1 / (1 + 64 / 256), "0.1 is the best rate at 32; find the largest rate first.", 1e-9)
+    mistaken(best, 0.3, "That is the best rate without noise; a batch of 256 has some.", 1e-9)
+    mistaken(best, 0.1 / (1 + 64 / 256), "0.1 is the best rate at 32; find the best one without noise first.", 1e-9)
     mistaken(best, 0.8, "At 256 the batch is far above the noise scale: there the linear rule has ended.", 1e-9)
-    near(best, 0.24, 1e-6, "Find the largest rate from 0.1 = largest / (1 + 64/32), then put in 256.")
-    return "The scaling rule asks for more than three times as much, and more than the largest rate there is."
+    near(best, 0.24, 1e-6, "Find the best rate without noise from 0.1 = rate / (1 + 64/32), then put in 256.")
+    return "The scaling rule asks for more than three times as much, and more than is best without any noise."
 
 
 @check.exercise(7)
 def buy_time(answer):
     steps, examples = _pair(answer, "(steps, examples)")
-    mistaken(steps, 200 * 4, "That is the factor of the examples: the larger the batch, the fewer the steps.", 1e-6)
-    mistaken(steps, 10_000 / 150, "That takes the least examples in batches of 150, which are too noisy for it.", 1e-3)
-    near(steps, 200 * (1 + 50 / 150), 1e-4, "The noise scale is the least examples over the least steps.")
-    near(examples, 40_000, 1e-4, "Examples are batch size times steps.")
-    return "A third more steps than the least, and four times the examples."
+    mistaken((steps, examples), (30_000, 300), "The right numbers in the wrong order.", 1e-6)
+    mistaken(steps, 200 * 3, "That is the factor of the examples: the larger the batch, the fewer the steps.", 1e-6)
+    mistaken(steps, 10_000 / 100, "That is the least examples in batches of 100, which are too noisy for it.", 1e-3)
+    near(steps, 300, 1e-4, "The noise scale is the least examples over the least steps; then the equation for S.")
+    near(examples, 30_000, 1e-4, "Examples are batch size times steps.")
+    return "Half as many steps again as the least, and three times the examples."
 
 
 @check.exercise(8)
@@ -124,6 +150,8 @@ def floor(answer):
     mistaken(answer, 0.1 * 9 / (2 * 2 * 0.01), "The bracket is 2 - eta lambda, not 2.", 1e-6)
     mistaken(answer, 0.1 * 9 / (1.8 * 0.01), "Divide by the curvature as well.", 1e-6)
     mistaken(answer, 0.25, "That is the variance with a single example.", 1e-6)
+    if np.ndim(answer) == 0 and answer > 25 and float(answer).is_integer():
+        raise Wrong("That batch does it, but a smaller one does, too.")
     near(answer, 25, 1e-6, "Solve 0.1 * 9 / (B * 2 * (2 - 0.2)) = 0.01 for B.")
     return "Or a twenty-fifth of the rate, nearly: the floor depends on their quotient."
 
