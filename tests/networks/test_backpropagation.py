@@ -16,7 +16,7 @@ from tests.networks.frameworks import ours, random_params, same, tensorflows, to
 NUMPY = {"exp": exp, "log": log, "sqrt": sqrt, "tanh": tanh, "sigmoid": sigmoid, "where": where}
 TORCH = {name: getattr(torch, name) for name in NUMPY}
 TENSORFLOW = {"log": tf.math.log} | {name: getattr(tf, name) for name in NUMPY if name != "log"}
-SHAPES = {"a": (3, 4), "b": (4,), "c": (3, 1), "d": (4, 5), "e": ()}
+SHAPES = {"a": (3, 4), "b": (4,), "c": (3, 1), "d": (4, 5), "e": (), "s": (2, 4, 3)}
 MASK = np.arange(12).reshape(3, 4) % 3 == 0
 
 # Functions of the parameters p and of the library's functions f.
@@ -32,6 +32,8 @@ CASES = {
     "square": lambda p, f: p["a"] ** 2,
     "power": lambda p, f: (p["a"] ** 2 + 1.0) ** -1.5,
     "matrix product": lambda p, f: (p["a"] @ p["d"]) ** 2,
+    "a matrix times a stack": lambda p, f: (p["a"] @ p["s"]) ** 2,
+    "a stack times a stack": lambda p, f: (p["s"] @ (p["a"] @ p["s"])) ** 2,
     "exp": lambda p, f: f["exp"](p["a"]),
     "log": lambda p, f: f["log"](p["a"] ** 2 + 0.1),
     "sqrt": lambda p, f: f["sqrt"](p["a"] ** 2 + 0.1),
