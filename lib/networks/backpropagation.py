@@ -177,11 +177,12 @@ def backpropagate(loss: Variable) -> None:
         raise ValueError(f"backpropagate: the loss must be a number, got shape {loss.shape}; take its mean or sum.")
     order = _parents_first(loss)
     for variable in order:
-        variable.gradient = np.zeros_like(variable.value)
+        variable.gradient = None
     loss.gradient = np.ones_like(loss.value)
     for variable in reversed(order):
         for parent, pullback in variable.parents:
-            parent.gradient = parent.gradient + _sum_to(pullback(variable.gradient), parent.shape)
+            g = _sum_to(pullback(variable.gradient), parent.shape)
+            parent.gradient = g if parent.gradient is None else parent.gradient + g
 
 
 def _parents_first(loss):
@@ -230,7 +231,8 @@ def value_and_grad(function: Callable) -> Callable:
         loss = function(collect(variables))
         backpropagate(loss)
         zero_if_unused = lambda v: np.zeros_like(v.value) if v.gradient is None else v.gradient
-        return float(loss.value), collect({key: zero_if_unused(v) for key, v in variables.items()})
+        # Copies, since two variables may share one gradient.
+        return float(loss.value), collect({key: np.array(zero_if_unused(v)) for key, v in variables.items()})
 
     return value_and_gradient
 

@@ -159,6 +159,12 @@ def test_what_is_not_used_has_no_gradient():
     assert grads["b"].tolist() == np.zeros((2, 3)).tolist()
 
 
+def test_gradients_can_be_written_into():
+    _, grads = value_and_grad(lambda p: (p["a"] + p["b"]).sum())({"a": np.ones(2), "b": np.ones(2)})
+    grads["a"] *= 3.0
+    assert grads["b"].tolist() == [1.0, 1.0]
+
+
 def test_inputs_are_left_alone():
     params = random_params(SHAPES)
     before = {name: x.copy() for name, x in params.items()}
