@@ -10,8 +10,8 @@ pull a gradient with respect to the result back to it. That pullback multiplies 
 operation. `backpropagate` goes through the operations in reverse and multiplies one after the other: the chain rule.
 
 The functions here take Variables, NumPy arrays and numbers. Without a Variable among their arguments they are plain
-NumPy and keep no record. Dtypes are NumPy's: float32 stays float32. Matrices may come in stacks,
-with further axes in front, as NumPy's do: a stack of nets is trained like one.
+NumPy and keep no record. Dtypes are NumPy's: float32 stays float32. Matrices may come in stacks, with further axes in
+front, as NumPy's do: a stack of nets is trained like one.
 
 Source: Rumelhart, Hinton & Williams 1986, Nature 323:533-536; Baydin et al. 2018, arXiv 1502.05767, section 3.2
 (reverse mode).

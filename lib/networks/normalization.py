@@ -10,13 +10,15 @@ def batch_norm(x, scale, shift, *, eps=1e-5, mean=None, variance=None):
         x: array or Variable of shape (batch, features), or a stack of such.
         scale, shift: (features,); gamma and beta of the paper.
         eps: keeps the root away from zero.
-        mean, variance: (features,), to use in place of the batch's: averages from training, when the net is used.
+        mean, variance: (features,), to use in place of the batch's: averages from
+            training, when the net is used.
 
-    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, Algorithm 1; with averages, Algorithm 2. The variance is that of the
-    batch, divided by its size.
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, Algorithm 1; with averages,
+    Algorithm 2. The variance is that of the batch, divided by its size.
     """
     centered = x - (x.mean(axis=-2, keepdims=True) if mean is None else mean)
-    variance = (centered**2).mean(axis=-2, keepdims=True) if variance is None else variance
+    if variance is None:
+        variance = (centered**2).mean(axis=-2, keepdims=True)
     return scale * (centered / sqrt(variance + eps)) + shift
 
 
