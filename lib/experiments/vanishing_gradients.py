@@ -212,25 +212,20 @@ def step_through(kind: str, params: dict, inputs, state) -> list:
     return states
 
 
-def recurrent_net(kind: str, units: int, seed: int, *, gain: float = 1.0, gate: float = 0.0, inputs: int = 2) -> dict:
-    """A recurrent cell that reads ``inputs`` numbers a step, and an output layer ``V``, ``d`` of one number.
+def recurrent_net(kind: str, units: int, seed: int, *, gain: float = 1.0, gate: float = 0.0) -> dict:
+    """A recurrent cell that reads two numbers a step, and an output layer of one number, ``V`` (units, 1), ``d`` (1,).
 
     Args:
         kind: "rnn", "lstm" or "gru".
-        units, seed, inputs: sizes, and the seed of the generator.
+        units, seed: size of the state, and the seed of the generator.
         gain: of the orthogonal recurrent weights ``U``; all their eigenvalues have this size.
         gate: where the bias of the gate that keeps the state begins: LSTM's forget gate, GRU's update gate.
     """
     turned = lambda rng, rows, columns: orthogonal(rng, rows, columns, gain=gain)
-    params = recurrent_layer(kind, inputs, units, lecun, turned, seed, forget_bias=gate)
+    params = recurrent_layer(kind, 2, units, lecun, turned, seed, forget_bias=gate)
     if kind == "gru":
         params["bz"] = np.full(units, float(gate))
-    return params | dense_output(units, seed)
-
-
-def dense_output(units: int, seed: int) -> dict:
-    """``V`` (units, 1) and ``d`` (1,)."""
-    return {"V": lecun(np.random.default_rng([seed, 1]), units, 1), "d": np.zeros(1)}
+    return params | {"V": lecun(np.random.default_rng([seed, 1]), units, 1), "d": np.zeros(1)}
 
 
 def gradients_through_time(kind: str, params: dict, steps: int, seed: int = 0, batch: int = 32) -> np.ndarray:
