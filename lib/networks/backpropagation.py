@@ -10,7 +10,8 @@ pull a gradient with respect to the result back to it. That pullback multiplies 
 operation. `backpropagate` goes through the operations in reverse and multiplies one after the other: the chain rule.
 
 The functions here take Variables, NumPy arrays and numbers. Without a Variable among their arguments they are plain
-NumPy and keep no record. Dtypes are NumPy's: float32 stays float32.
+NumPy and keep no record. Dtypes are NumPy's: float32 stays float32. Matrices may come in stacks, with further axes in
+front, as NumPy's do: a stack of nets is trained like one.
 
 Source: Rumelhart, Hinton & Williams 1986, Nature 323:533-536; Baydin et al. 2018, arXiv 1502.05767, section 3.2
 (reverse mode).
@@ -124,9 +125,11 @@ def _divide(x, y):
 
 def _matmul(x, y):
     a, b = value_of(x), value_of(y)
-    if np.ndim(a) != 2 or np.ndim(b) != 2:
-        raise ValueError(f"@: both must be matrices, got shapes {np.shape(a)} and {np.shape(b)}; reshape them.")
-    return _operation(a @ b, (x, lambda g: g @ b.T), (y, lambda g: a.T @ g))
+    if np.ndim(a) < 2 or np.ndim(b) < 2:
+        raise ValueError(
+            f"@: both must be matrices or stacks of them, got shapes {np.shape(a)} and {np.shape(b)}; reshape them."
+        )
+    return _operation(a @ b, (x, lambda g: g @ b.mT), (y, lambda g: a.mT @ g))
 
 
 def exp(x):
@@ -174,11 +177,12 @@ def backpropagate(loss: Variable) -> None:
         raise ValueError(f"backpropagate: the loss must be a number, got shape {loss.shape}; take its mean or sum.")
     order = _parents_first(loss)
     for variable in order:
-        variable.gradient = np.zeros_like(variable.value)
+        variable.gradient = None
     loss.gradient = np.ones_like(loss.value)
     for variable in reversed(order):
         for parent, pullback in variable.parents:
-            parent.gradient = parent.gradient + _sum_to(pullback(variable.gradient), parent.shape)
+            g = _sum_to(pullback(variable.gradient), parent.shape)
+            parent.gradient = g if parent.gradient is None else parent.gradient + g
 
 
 def _parents_first(loss):
@@ -197,6 +201,8 @@ def _parents_first(loss):
 
 def _sum_to(g, shape):
     """A gradient for an array of ``shape`` that was broadcast: what was one entry gets the sum over its copies."""
+    if np.shape(g) == shape:
+        return g
     g = g.sum(axis=tuple(range(np.ndim(g) - len(shape))))
     return g.sum(axis=tuple(i for i, n in enumerate(shape) if n == 1 and g.shape[i] > 1), keepdims=True)
 
@@ -225,7 +231,8 @@ def value_and_grad(function: Callable) -> Callable:
         loss = function(collect(variables))
         backpropagate(loss)
         zero_if_unused = lambda v: np.zeros_like(v.value) if v.gradient is None else v.gradient
-        return float(loss.value), collect({key: zero_if_unused(v) for key, v in variables.items()})
+        # Copies, since two variables may share one gradient.
+        return float(loss.value), collect({key: np.array(zero_if_unused(v)) for key, v in variables.items()})
 
     return value_and_gradient
 

@@ -28,15 +28,17 @@ def uniform(rng, inputs, outputs):
 def lecun(rng, inputs, outputs, gain=1.0):
     """Normal with variance gain**2 / inputs: a layer hands on the size of its inputs.
 
-    Source: LeCun, Bottou, Orr & Müller 1998, section 4.6, equation 16. Elsewhere: ``keras.initializers.LecunNormal``,
-    cut off at two standard deviations.
+    Source: LeCun, Bottou, Orr & Müller 1998, section 4.6, equation 16. Elsewhere:
+    ``keras.initializers.LecunNormal``, cut off at two standard deviations.
     """
     inputs, outputs = _sizes(inputs, outputs, "lecun")
-    return check_range(POSITIVE, "gain", gain, "lecun") * rng.standard_normal((inputs, outputs)) / np.sqrt(inputs)
+    gain = check_range(POSITIVE, "gain", gain, "lecun")
+    return gain * rng.standard_normal((inputs, outputs)) / np.sqrt(inputs)
 
 
 def glorot(rng, inputs, outputs):
-    """Uniform with variance 2 / (inputs + outputs): between what keeps outputs and what keeps gradients at their size.
+    """Uniform with variance 2 / (inputs + outputs): between what keeps outputs and
+    what keeps gradients at their size.
 
     Source: Glorot & Bengio 2010, equation 16. Elsewhere: ``torch.nn.init.xavier_uniform_``,
     ``keras.initializers.GlorotUniform``, what ``keras.layers.Dense`` starts from.
@@ -46,25 +48,27 @@ def glorot(rng, inputs, outputs):
 
 
 def he(rng, inputs, outputs):
-    """Normal with variance 2 / inputs: twice LeCun's, since a ReLU takes half of it away.
+    """Normal with variance 2 / inputs: twice LeCun's, as a ReLU takes half of it away.
 
-    Source: He, Zhang, Ren & Sun 2015, arXiv 1502.01852, equation 10. Elsewhere: ``torch.nn.init.kaiming_normal_``;
-    ``keras.initializers.HeNormal``, cut off at two standard deviations.
+    Source: He, Zhang, Ren & Sun 2015, arXiv 1502.01852, equation 10. Elsewhere:
+    ``torch.nn.init.kaiming_normal_``; ``keras.initializers.HeNormal``, cut off at two
+    standard deviations.
     """
     inputs, outputs = _sizes(inputs, outputs, "he")
     return rng.standard_normal((inputs, outputs)) * np.sqrt(2 / inputs)
 
 
 def orthogonal(rng, inputs, outputs, gain=1.0):
-    """``gain`` times a random matrix whose columns (or rows, if it has fewer) are orthonormal: it turns vectors and
-    does not stretch them.
+    """``gain`` times a random matrix whose columns (or rows, if it has fewer) are
+    orthonormal: it turns vectors and does not stretch them.
 
-    Source: Saxe, McClelland & Ganguli 2014, arXiv 1312.6120, section 3. Elsewhere: ``torch.nn.init.orthogonal_``,
-    ``keras.initializers.Orthogonal``.
+    Source: Saxe, McClelland & Ganguli 2014, arXiv 1312.6120, section 3. Elsewhere:
+    ``torch.nn.init.orthogonal_``, ``keras.initializers.Orthogonal``.
     """
     inputs, outputs = _sizes(inputs, outputs, "orthogonal")
     gain = check_range(POSITIVE, "gain", gain, "orthogonal")
-    q, r = np.linalg.qr(rng.standard_normal((max(inputs, outputs), min(inputs, outputs))))
+    tall = max(inputs, outputs), min(inputs, outputs)
+    q, r = np.linalg.qr(rng.standard_normal(tall))
     q = q * np.sign(np.diag(r))  # the signs that QR chooses are not random
     return gain * (q if inputs >= outputs else q.T)
 

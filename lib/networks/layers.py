@@ -54,8 +54,9 @@ def dense_layers(sizes, initializer, seed, normalized=False, dtype=np.float64) -
 def forward(params, x, activation, *, normalize=None, residual=False) -> list:
     """The output of every layer of a fully connected net, ``[h1, h2, ..., output]``.
 
-    Each hidden layer takes the sums of `dense`, normalizes them if asked to, and applies the activation; the last layer
-    is the sums alone. With ``residual``, a hidden layer that has as many outputs as inputs adds its input:
+    Each hidden layer takes the sums of `dense`, normalizes them if asked to, and
+    applies the activation; the last layer is the sums alone. With ``residual``, a
+    hidden layer that has as many outputs as inputs adds its input:
     ``h + activation(...)``.
 
     Args:
@@ -63,10 +64,12 @@ def forward(params, x, activation, *, normalize=None, residual=False) -> list:
         x: array of shape (batch, inputs).
         activation: one of ``lib.networks.activations``.
         normalize: "batch", "layer" or None.
-        residual: whether inputs are added (He et al. 2016, arXiv 1512.03385, equation 1, with one layer a block).
+        residual: whether inputs are added (He et al. 2016, arXiv 1512.03385,
+            equation 1, with one layer a block).
 
     Raises:
-        ValueError: ``normalize`` is something else, or the parameters were made without scales.
+        ValueError: ``normalize`` is something else, or the parameters were made
+            without scales.
     """
     norms = {None: None, "batch": batch_norm, "layer": layer_norm}
     if normalize not in norms:
@@ -79,8 +82,10 @@ def forward(params, x, activation, *, normalize=None, residual=False) -> list:
         z = dense(h, params[f"W{layer}"], params[f"b{layer}"])
         if layer < depth:
             if normalize:
-                z = norms[normalize](z, params[f"scale{layer}"], params[f"shift{layer}"])
-            z = h + activation(z) if residual and z.shape == h.shape else activation(z)
+                scale, shift = params[f"scale{layer}"], params[f"shift{layer}"]
+                z = norms[normalize](z, scale, shift)
+            around = residual and z.shape == h.shape
+            z = h + activation(z) if around else activation(z)
         h = z
         outputs.append(h)
     return outputs

@@ -7,29 +7,31 @@ def batch_norm(x, scale, shift, *, eps=1e-5, mean=None, variance=None):
     """Each feature, normalized over the batch.
 
     Args:
-        x: array or Variable of shape (batch, features).
+        x: array or Variable of shape (batch, features), or a stack of such.
         scale, shift: (features,); gamma and beta of the paper.
         eps: keeps the root away from zero.
-        mean, variance: (features,), to use in place of the batch's: averages from training, when the net is used.
+        mean, variance: (features,), to use in place of the batch's: averages from
+            training, when the net is used.
 
-    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, Algorithm 1; with averages, Algorithm 2. The variance is that of the
-    batch, divided by its size.
+    Source: Ioffe & Szegedy 2015, arXiv 1502.03167, Algorithm 1; with averages,
+    Algorithm 2. The variance is that of the batch, divided by its size.
     """
-    mean = x.mean(axis=0) if mean is None else mean
-    variance = ((x - mean) ** 2).mean(axis=0) if variance is None else variance
-    return scale * ((x - mean) / sqrt(variance + eps)) + shift
+    centered = x - (x.mean(axis=-2, keepdims=True) if mean is None else mean)
+    if variance is None:
+        variance = (centered**2).mean(axis=-2, keepdims=True)
+    return scale * (centered / sqrt(variance + eps)) + shift
 
 
 def layer_norm(x, scale, shift, *, eps=1e-5):
     """Each example, normalized over its features.
 
     Args:
-        x: array or Variable of shape (batch, features).
+        x: array or Variable of shape (batch, features), or a stack of such.
         scale, shift: (features,); the paper's gain and bias.
         eps: keeps the root away from zero; the paper has none.
 
     Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, equations 3 and 4.
     """
-    mean = x.mean(axis=1, keepdims=True)
-    variance = ((x - mean) ** 2).mean(axis=1, keepdims=True)
-    return scale * ((x - mean) / sqrt(variance + eps)) + shift
+    centered = x - x.mean(axis=-1, keepdims=True)
+    variance = (centered**2).mean(axis=-1, keepdims=True)
+    return scale * (centered / sqrt(variance + eps)) + shift

@@ -13,17 +13,20 @@ from lib.networks.backpropagation import sigmoid, tanh
 def rnn_cell(x, h, p):
     """The simple recurrent cell: a new state ``h``.
 
-    Source: Elman 1990; Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, equation 2 (there the activation is inside).
+    Source: Elman 1990; Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, equation 2
+    (there the activation is inside).
     """
     return tanh(x @ p["W"] + h @ p["U"] + p["b"])
 
 
 def lstm_cell(x, h, c, p):
-    """Long short-term memory: a new state ``h`` and a new cell ``c``, which gates protect.
+    """Long short-term memory: a new state ``h`` and a new cell ``c``, kept by gates.
 
-    Where the forget gate ``f`` is 1, the cell is carried on as it is, and so is its gradient.
+    Where the forget gate ``f`` is 1, the cell is carried on as it is, and so is its
+    gradient.
 
-    Source: Hochreiter & Schmidhuber 1997; with the forget gate, Gers, Schmidhuber & Cummins 2000.
+    Source: Hochreiter & Schmidhuber 1997; with the forget gate, Gers, Schmidhuber &
+    Cummins 2000.
     """
     i = sigmoid(x @ p["Wi"] + h @ p["Ui"] + p["bi"])  # input gate: what is written
     f = sigmoid(x @ p["Wf"] + h @ p["Uf"] + p["bf"])  # forget gate: what is kept
@@ -33,12 +36,14 @@ def lstm_cell(x, h, c, p):
 
 
 def gru_cell(x, h, p):
-    """The gated recurrent unit: a new state ``h``, a mixture of the old one and a candidate.
+    """The gated recurrent unit: a new state ``h``, a mixture of the old one and a
+    candidate.
 
-    Source: Cho et al. 2014, arXiv 1406.1078, equations 5 to 8. Elsewhere: ``keras.layers.GRU(reset_after=False)``;
-    ``torch.nn.GRU`` and Keras' default apply the reset gate after the product with ``Uh``, to its result.
+    Source: Cho et al. 2014, arXiv 1406.1078, equations 5 to 8. Elsewhere:
+    ``keras.layers.GRU(reset_after=False)``; ``torch.nn.GRU`` and Keras' default apply
+    the reset gate after the product with ``Uh``, to its result.
     """
-    r = sigmoid(x @ p["Wr"] + h @ p["Ur"] + p["br"])  # reset gate: what of the state the candidate sees
+    r = sigmoid(x @ p["Wr"] + h @ p["Ur"] + p["br"])  # reset gate: what is seen
     z = sigmoid(x @ p["Wz"] + h @ p["Uz"] + p["bz"])  # update gate: what is kept
     candidate = tanh(x @ p["Wh"] + (r * h) @ p["Uh"] + p["bh"])
     return z * h + (1 - z) * candidate

@@ -16,7 +16,7 @@ from tests.networks.frameworks import ours, random_params, same, tensorflows, to
 NUMPY = {"exp": exp, "log": log, "sqrt": sqrt, "tanh": tanh, "sigmoid": sigmoid, "where": where}
 TORCH = {name: getattr(torch, name) for name in NUMPY}
 TENSORFLOW = {"log": tf.math.log} | {name: getattr(tf, name) for name in NUMPY if name != "log"}
-SHAPES = {"a": (3, 4), "b": (4,), "c": (3, 1), "d": (4, 5), "e": ()}
+SHAPES = {"a": (3, 4), "b": (4,), "c": (3, 1), "d": (4, 5), "e": (), "s": (2, 4, 3)}
 MASK = np.arange(12).reshape(3, 4) % 3 == 0
 
 # Functions of the parameters p and of the library's functions f.
@@ -32,6 +32,8 @@ CASES = {
     "square": lambda p, f: p["a"] ** 2,
     "power": lambda p, f: (p["a"] ** 2 + 1.0) ** -1.5,
     "matrix product": lambda p, f: (p["a"] @ p["d"]) ** 2,
+    "a matrix times a stack": lambda p, f: (p["a"] @ p["s"]) ** 2,
+    "a stack times a stack": lambda p, f: (p["s"] @ (p["a"] @ p["s"])) ** 2,
     "exp": lambda p, f: f["exp"](p["a"]),
     "log": lambda p, f: f["log"](p["a"] ** 2 + 0.1),
     "sqrt": lambda p, f: f["sqrt"](p["a"] ** 2 + 0.1),
@@ -155,6 +157,12 @@ def test_lists_and_tuples_come_back_as_they_are():
 def test_what_is_not_used_has_no_gradient():
     _, grads = ours(lambda p: p["a"].sum(), {"a": np.ones(2), "b": np.ones((2, 3))})
     assert grads["b"].tolist() == np.zeros((2, 3)).tolist()
+
+
+def test_gradients_can_be_written_into():
+    _, grads = value_and_grad(lambda p: (p["a"] + p["b"]).sum())({"a": np.ones(2), "b": np.ones(2)})
+    grads["a"] *= 3.0
+    assert grads["b"].tolist() == [1.0, 1.0]
 
 
 def test_inputs_are_left_alone():

@@ -57,3 +57,10 @@ def test_what_is_normalized():
         np.testing.assert_allclose(y.mean(axis=axis), 0, atol=1e-14)
         np.testing.assert_allclose(y.var(axis=axis), 1, rtol=1e-14)
     np.testing.assert_allclose(batch_norm(10 * x, one, zero, eps=0), by_batch, rtol=0, atol=1e-13)  # scale is gone
+
+
+def test_a_stack_is_normalized_net_by_net():
+    x = np.random.default_rng(1).standard_normal((3, 8, 5)) * [[[1]], [[10]], [[100]]]
+    for norm in batch_norm, layer_norm:
+        each = [norm(part, PARAMS["scale"], PARAMS["shift"]) for part in x]
+        np.testing.assert_allclose(norm(x, PARAMS["scale"], PARAMS["shift"]), each, rtol=0, atol=1e-14)
