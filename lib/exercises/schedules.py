@@ -1,0 +1,156 @@
+"""The exercises of the chapter on learning-rate schedules."""
+
+from functools import partial
+
+import numpy as np
+
+from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.schedules import cosine, exponential, linear, warm_up
+
+check = Exercises()
+
+
+@check.exercise(1)
+def half_life(answer):
+    """The factor a step that halves an exponential rate every 30 epochs of 42 steps."""
+    mistaken(answer, 0.5 ** (1 / 30), "That is the factor an epoch; an epoch has 42 steps.", 1e-5)
+    mistaken(answer, 0.5 ** (1 / 42), "That halves the rate in one epoch of 42 steps.", 1e-5)
+    mistaken(answer, np.exp(-1 / 1260), "That leaves the share 1/e after 30 epochs, not one half.", 1e-6)
+    mistaken(answer, 0.5, "That halves the rate at every step.", 1e-6)
+    near(answer, 0.5 ** (1 / 1260), 1e-6, "Solve gamma**n = 1/2, with n the number of steps in 30 epochs.")
+    return "A factor of 0.99945: rounded to 0.999, the rate would fall nearly twice as fast."
+
+
+@check.exercise(2)
+def freezes(answer):
+    """The share of the error that is left for ever at curvature 0.1, rate 0.1 times 0.95 a step."""
+    left = np.prod(1 - 0.1 * exponential(np.arange(2000), lr=0.1, gamma=0.95))
+    mistaken(answer, 1 - left, "That is the share that is gone; what is left?", 5e-3)
+    mistaken(answer, 0, "The rates add up to a finite number, so the walk stops on the way.", 5e-3)
+    mistaken(answer, np.exp(-2), "The sum of the rates is right; multiply it by the curvature.", 5e-3)
+    mistaken(answer, np.exp(-0.1 * 0.1), "Add up the rates of all steps, not of the first alone.", 5e-3)
+    near(answer, left, 5e-3, "Multiply the factors 1 - rate * curvature of all steps, or add the rates: exp(-sum).")
+    return "Twenty steps at the first rate would have done as much: 1 / (1 - 0.95)."
+
+
+@check.exercise(3)
+def restarts(answer):
+    """The steps up to 200 at which SGDR restarts with a first run of 10 and t_mult 2."""
+    try:
+        given = sorted(float(step) for step in answer)
+    except TypeError:
+        raise Wrong("Several steps are asked for: a list.") from None
+    if given and given[0] == 0:
+        raise Wrong("Step 0 is the start; list the steps at which the rate jumps back.")
+    for mistake, hint in [
+        ([10, 20, 40, 80, 160], "Those are the lengths of the runs; a restart comes after all runs before it."),
+        (list(range(10, 201, 10)), "That is t_mult = 1: here each run is twice as long as the last."),
+        (list(range(10, 200, 10)), "That is t_mult = 1: here each run is twice as long as the last."),
+        ([9, 29, 69, 149], "Those are the last steps of the runs; the rate is high again one step later."),
+        ([11, 31, 71, 151], "Schedules count from 0: the first run has the steps 0 to 9."),
+    ]:
+        if given == mistake:
+            raise Wrong(hint)
+    if given != [10, 30, 70, 150]:
+        raise Wrong("Run i has 10 * 2**i steps. The restarts are at 10, 10 + 20, and so on.")
+    return "The paper itself has this schedule, counted in epochs."
+
+
+@check.exercise(4)
+def from_memory(answer):
+    """A function (t, *, lr, steps, end) -> rate: half a wave of the cosine, then ``end``."""
+    if not callable(answer):
+        raise Wrong("Hand in the function itself: check(4, my_cosine).")
+    numbers = {"lr": 0.3, "steps": 40, "end": 0.05}
+    steps = range(81)
+    given = [answer(t, **numbers) for t in steps]
+    if any(rate is ... for rate in given):
+        raise Wrong("Your function still returns the dots: write the schedule in their place.")
+    given = np.array(given, dtype=float)
+    ours = np.array([cosine(t, **numbers) for t in steps])
+    wave = 0.05 + 0.25 * (1 + np.cos(np.pi * np.arange(81) / 40)) / 2
+    if np.allclose(given, [linear(t, **numbers) for t in steps]):
+        raise Wrong("That is a straight line.")
+    if np.allclose(given, [cosine(t, lr=0.3, steps=40) for t in steps]):
+        raise Wrong("It ends at 0 instead of `end`.")
+    if np.allclose(given, [0.05 + cosine(t, lr=0.3, steps=40) for t in steps]):
+        raise Wrong("It begins at lr + end: the wave goes from lr to end, so its height is lr - end.")
+    if np.allclose(given, wave):
+        raise Wrong("Up to step 40 it is right. Then the rate rises again, as PyTorch's does: stop at min(t, steps).")
+    if not np.allclose(given, ours):
+        first = int(np.argmax(~np.isclose(given, ours)))
+        raise Wrong(f"At step {first} it gives {given[first]:.4g} and should give {ours[first]:.4g}.")
+    return "Equal to the library's, beyond the end as well."
+
+
+@check.exercise(5)
+def recorded(answer):
+    """(name, its number) of the schedule whose rates at steps 0, 10, 20, 30 are 0.12, 0.06, 0.04, 0.03."""
+    if not isinstance(answer, list | tuple) or len(answer) != 2 or not isinstance(answer[0], str):
+        raise Wrong('A name and a number are asked for: ("linear", 90), for example.')
+    name, number = answer
+    if name == "exponential":
+        raise Wrong("It halves in the first ten steps, and would halve in the next ten as well: 0.03.")
+    if name in ("linear", "polynomial", "cosine"):
+        raise Wrong("These fall to their end in a finite time; look at one over the rate.")
+    if name != "inverse_time":
+        raise Wrong("Look at one over the rate: 8.33, 16.7, 25, 33.3. Which schedule is that a straight line of?")
+    mistaken(number, 1, "The name is right. That would be decay_rate for every = 10; here every is 1.", 1e-9)
+    mistaken(number, 10, "The name is right. That is one over the number asked for.", 1e-9)
+    near(number, 0.1, 1e-9, "The name is right. Solve 0.12 / (1 + 10 * decay_rate) = 0.06.")
+    return "One over the rate grows by equal amounts, and nothing else does that."
+
+
+@check.exercise(6)
+def best_rate(answer):
+    """The rate for the next step at curvature 2, noise 1 and a mean squared distance of 0.5."""
+    mistaken(answer, 0.5, "That is the best rate without noise, one over the curvature.", 1e-6)
+    mistaken(answer, 1.0, "That is the limit 2 over the curvature.", 1e-6)
+    mistaken(answer, 0.5 / 3, "The curvature stands above the line as well.", 1e-3)
+    near(answer, 1 / 3, 1e-3, "lambda u / (lambda**2 u + sigma**2), with lambda = 2, u = 0.5, sigma = 1.")
+    return "Noise takes a third of the rate already; the nearer you are, the more."
+
+
+@check.exercise(7)
+def composed(answer):
+    """A schedule: a line from 0 to 0.1 in 5 steps, then a cosine that arrives at 0 at step 100."""
+    if not callable(answer):
+        raise Wrong("Hand in the schedule itself, a function of the step.")
+    steps = range(121)
+    given = np.array([answer(t) for t in steps], dtype=float)
+    right, late, down = (partial(cosine, lr=0.1, steps=n) for n in (95, 100, 100))
+    same = lambda schedule: np.allclose(given, [schedule(t) for t in steps])
+    if same(partial(warm_up, steps=5, then=late)):
+        raise Wrong("It arrives at step 105: what follows a warm-up counts from 0 when the warm-up is over.")
+    if same(partial(warm_up, steps=5, then=down, runs_on=True)):
+        raise Wrong("It never gets to 0.1: the cosine ran on beneath the warm-up. Leave runs_on as it is.")
+    if same(down):
+        raise Wrong("That is the cosine alone.")
+    ours = np.array([warm_up(t, steps=5, then=right) for t in steps])
+    if not np.allclose(given, ours):
+        first = int(np.argmax(~np.isclose(given, ours)))
+        raise Wrong(f"At step {first} it gives {given[first]:.4g} and should give {ours[first]:.4g}.")
+    return "5 + 95 steps: the lengths of the parts add up."
+
+
+@check.exercise(8)
+def plateau(answer):
+    """The rate after seven losses with patience 2, from 0.1, times 0.1."""
+    mistaken(answer, 0.01, "That is after the fourth loss. The last two are no better than 0.8, either.", 1e-6)
+    mistaken(answer, 0.1, "Two losses in a row that do not beat the best are enough for a cut.", 1e-6)
+    mistaken(answer, 0.0001, "0.8 beats 0.9: it starts the count anew.", 1e-6)
+    near(answer, 0.001, 1e-6, "Keep the best loss and the count of losses since. At two: cut, and count from 0.")
+    return "A cut at the fourth loss and one at the seventh. The loss that fell between them counts afresh."
+
+
+@check.exercise(9)
+def resumed(answer):
+    """(rate that a new optimizer begins with, rate it should have) 300 steps into a cosine of 400 from 0.1."""
+    if np.shape(answer) != (2,):
+        raise Wrong("Two numbers are asked for: (rate it has, rate it should have).")
+    has, should = answer
+    near(has, 0.1, 1e-6, "A new optimizer counts its steps from 0: which rate is that?")
+    mistaken(should, 0.1 * (1 + np.cos(np.pi / 4)) / 2, "The first is right. That is step 100: 300 are over, not left.")
+    mistaken(should, 0.025, "The first is right. That is a straight line; a cosine is lower near its end.", 1e-5)
+    near(should, cosine(300, lr=0.1, steps=400), 1e-4, "The first is right. The schedule at step 300.")
+    return "Nearly seven times too high: what 300 steps have annealed is undone in a few."
