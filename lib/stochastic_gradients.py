@@ -81,9 +81,10 @@ def noise_scale(gradients: np.ndarray) -> float:
     return float(gradients.var(axis=0, ddof=1).sum() / (gradients.mean(axis=0) ** 2).sum())
 
 
-def hessian_vector_product(loss: Callable, params: dict, x, y, h: float = 1e-4) -> Callable:
+def hessian_vector_product(loss: Callable, params: dict, x, y, h: float = 1e-6) -> Callable:
     """A function of a direction v, an array (parameters,), that returns H v, with the Hessian H of the loss at
-    ``params``: by central differences of the gradient, ``h`` (a length) to either side.
+    ``params``: by central differences of the gradient, ``h`` (a length) to either side; the
+    smaller, the fewer kinks of a ReLU lie between.
     """
 
     def gradient(move):
@@ -101,19 +102,23 @@ def hessian_vector_product(loss: Callable, params: dict, x, y, h: float = 1e-4) 
     return product
 
 
-def curved_noise_scale(gradients: np.ndarray, hessian: Callable, samples: int, seed: int = 0) -> float:
+def curved_noise_scale(gradients: np.ndarray, hessian: Callable, draws: int, seed: int = 0) -> float:
     """The noise scale tr(H S) / (G . H G), in which each direction counts as much as it is curved.
+
+    For the trace all rows, less their mean, are added up with random signs: of such a sum u, divided by the root of
+    their number, u . H u has the mean tr(H S).
 
     Args:
         gradients: (examples, parameters), as for `noise_scale`.
         hessian: function v -> H v, as `hessian_vector_product` makes it.
-        samples: of how many examples, drawn at random, the trace is estimated.
+        draws: over how many draws of signs the trace is averaged.
 
-    Source: McCandlish et al. 2018, arXiv 1812.06162, equation 2.8.
+    Source: McCandlish et al. 2018, arXiv 1812.06162, equation 2.8; the trace as Hutchinson 1989 estimates it.
     """
-    G = gradients.mean(axis=0)
-    chosen = np.random.default_rng(seed).choice(len(gradients), samples, replace=False)
-    return float(np.mean([(g - G) @ hessian(g - G) for g in gradients[chosen]]) / (G @ hessian(G)))
+    n, G = len(gradients), gradients.mean(axis=0)
+    signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, n))
+    sums = signs @ (gradients - G) / np.sqrt(n - 1)
+    return float(np.mean([u @ hessian(u) for u in sums]) / (G @ hessian(G)))
 
 
 def noise_scale_from_norms(small: float, large: float, b_small: int, b_large: int) -> float:

@@ -93,7 +93,7 @@ FAULTS = {
     "same order in every epoch": ("A", "deal two epochs and compare them"),
     "same examples always dropped": ("C", "deal many epochs and look who never comes"),
     "short batch first": (None, "look at the lengths within one epoch"),
-    "batches overlap": (None, "look for an index that two batches of an epoch share"),
+    "wrong sizes": (None, "look at the lengths: 4, 4 and a rest"),
 }
 
 
@@ -123,7 +123,7 @@ def two_norms(answer):
 @check.exercise(6)
 def eight_times(answer):
     linear, best = _pair(answer, "(rate by the scaling rule, best rate)")
-    mistaken((linear, best), (0.24, 0.8), "The right numbers in the wrong order: the scaling rule is the bold one.", 1e-6)
+    mistaken((linear, best), (0.24, 0.8), "The right numbers in the wrong order: the rule asks for more.", 1e-6)
     mistaken(linear, 0.1 * np.sqrt(8), "That is the root; the linear rule multiplies by 8.", 1e-6)
     near(linear, 0.8, 1e-9, "The linear rule: eight times the batch, eight times the rate.")
     mistaken(best, 0.3, "That is the best rate without noise; a batch of 256 has some.", 1e-9)
