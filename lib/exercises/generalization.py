@@ -134,5 +134,5 @@ def best_of_many(answer):
     log_choose = np.cumsum(np.log(np.r_[1.0, (100 - counts[:-1]) / counts[1:]]))
     below = np.cumsum(np.exp(log_choose - 100 * np.log(2)))
     exact = float((counts * np.diff(np.r_[0, below**100])).sum() / 100)
-    near(answer, exact, 0.006, "Draw 100 binomials with 100 trials each, take the largest, and average over many draws.")
+    near(answer, exact, 0.006, "Draw 100 binomials of 100 trials, take the largest, and average over many draws.")
     return "Nothing was learned. It is what choosing by a test set adds."
