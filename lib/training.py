@@ -110,6 +110,46 @@ def plateau(patience: int, min_delta: float = 0.0) -> Callable[[History], str | 
     return plateau
 
 
+class EarlyStopping:
+    """Stop when the loss on examples that training does not see has had no new low for ``patience`` looks in a row.
+
+    Args:
+        validation_loss: function of the parameters -> that loss.
+        patience: how many looks to wait for a new low.
+        every: steps between two looks.
+
+    Attributes:
+        losses: what each look saw.
+        step, params: of the lowest loss so far, the first of equals: what to go back to.
+
+    Source: Prechelt 1998, who compares such rules. Elsewhere: ``keras.callbacks.EarlyStopping``, which looks once an
+    epoch.
+    """
+
+    def __init__(self, validation_loss: Callable, patience: int, every: int = 1):
+        if not callable(validation_loss):
+            raise TypeError(
+                f"EarlyStopping: validation_loss must be a function of the parameters, got {validation_loss!r}."
+            )
+        self.validation_loss = validation_loss
+        self.patience = check_range(COUNT, "patience", patience, "EarlyStopping")
+        self.every = check_range(COUNT, "every", every, "EarlyStopping")
+        self.losses: list[float] = []
+        self.step, self.params = 0, None
+
+    def __call__(self, history: History) -> str | None:
+        if history.steps % self.every:
+            return None
+        if not history.params:
+            raise ValueError("EarlyStopping: this run keeps no parameters; train with keep_params=True.")
+        loss = float(self.validation_loss(history.params[-1]))
+        if not self.losses or loss < min(self.losses):
+            self.step, self.params = history.steps, history.params[-1]
+        self.losses.append(loss)
+        if len(self.losses) - 1 - self.step // self.every >= self.patience:
+            return f"no lower validation loss than {min(self.losses):.4g}, seen after {self.step} steps"
+
+
 def train(
     objective: Callable,
     params,

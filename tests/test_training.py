@@ -12,7 +12,7 @@ import torch
 from lib.landscapes import LANDSCAPES, bowl, quadratic, rosenbrock
 from lib.optimizers import RULES, Optimizer, adam, gradient_descent, momentum, rule
 from lib.schedules import step
-from lib.training import gradient_norm_below, loss_below, objective, plateau, train
+from lib.training import EarlyStopping, gradient_norm_below, loss_below, objective, plateau, train
 
 
 def half_square(params):
@@ -197,6 +197,44 @@ def test_plateau_stops_when_the_best_loss_no_longer_falls(case):
         assert history.reason == f"no progress of more than {min_delta:g} in {patience} steps, after {steps} steps"
 
 
+STOPS = {  # validation losses, patience, every, (steps taken, best step)
+    "two looks without a new low": ([5, 3, 4, 6, 1], 2, 1, (3, 1)),
+    "no patience": ([5, 6, 1, 1], 1, 1, (1, 0)),
+    "an equal loss is no new low": ([5, 3, 3, 3, 1], 2, 1, (3, 1)),
+    "a new low in time": ([5, 6, 4, 5, 3, 4, 4], 2, 1, (6, 4)),
+    "looks are counted, not steps": ([5, 3, 4, 6, 1], 2, 3, (9, 3)),
+    "patience never runs out": ([5, 6, 7, 4], 3, 1, None),
+}
+
+
+@pytest.mark.parametrize("case", STOPS)
+def test_early_stopping_waits_for_a_new_low(case):
+    losses, patience, every, expected = STOPS[case]
+    rest = iter(losses)
+    rule = EarlyStopping(lambda params: next(rest), patience, every)
+    steps = (len(losses) - 1) * every
+    history = run([1.0] * (steps + 1), stop=[rule])
+    taken, best = expected or (steps, steps)
+    assert (history.stopped_by, history.steps) == ("EarlyStopping" if expected else "steps", taken)
+    assert rule.losses == losses[: taken // every + 1]
+    assert rule.step == best
+    assert rule.params is history.params[best]
+    if expected:
+        lowest = f"no lower validation loss than {min(rule.losses):g}, seen after {best} steps"
+        assert history.reason == f"{lowest}, after {taken} steps"
+
+
+def test_early_stopping_looks_at_the_parameters():
+    rule = EarlyStopping(lambda params: abs(float(params[0][0]) - 2), patience=2)
+    assert halve(stop=[rule]).steps == 4  # x is 8, 4, 2, 1, 1/2
+    np.testing.assert_array_equal(rule.params, [[2.0]])
+
+
+def test_early_stopping_needs_parameters():
+    with pytest.raises(ValueError, match="this run keeps no parameters; train with keep_params=True"):
+        halve(stop=[EarlyStopping(lambda params: 1.0, 2)], keep_params=False)
+
+
 def test_to_a_plateau_any_fall_is_progress_unless_told_otherwise():
     assert run([1.0, 1.0 - 1e-12, 1.0 - 2e-12], stop=[plateau(1)]).stopped_by == "steps"
 
@@ -247,6 +285,9 @@ def test_a_rule_by_itself_is_not_a_list():
         (lambda: loss_below("1"), TypeError, "loss_below: threshold must be a finite number, got '1'"),
         (lambda: gradient_norm_below(-1), ValueError, "gradient_norm_below: threshold must be .* >= 0, got -1"),
         (lambda: plateau(0), ValueError, "plateau: patience must be a whole number >= 1, got 0"),
+        (lambda: EarlyStopping(3.0, 1), TypeError, "validation_loss must be a function of the parameters, got 3.0"),
+        (lambda: EarlyStopping(sum, 0), ValueError, "EarlyStopping: patience must be a whole number >= 1, got 0"),
+        (lambda: EarlyStopping(sum, 1, 0), ValueError, "EarlyStopping: every must be a whole number >= 1, got 0"),
         (lambda: plateau(1.5), ValueError, "plateau: patience must be a whole number >= 1, got 1.5"),
         (lambda: plateau(3, -0.1), ValueError, "plateau: min_delta must be a finite number >= 0, got -0.1"),
         (lambda: plateau(3, None), TypeError, "plateau: min_delta must be a finite number >= 0, got None"),
