@@ -107,8 +107,12 @@ def changed_names(before: str, after: str) -> set[str]:
 
 
 def version_of(module: str, root: Path = ROOT) -> str:
-    """What tells ``module`` as it is now from what it was before a change."""
-    return hashlib.sha1((root / module).read_bytes()).hexdigest()[:8]
+    """What tells the code of ``module`` as it is now from what it was; no mutant lies in a docstring."""
+    tree = ast.parse((root / module).read_text())
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Module | ast.FunctionDef | ast.ClassDef) and ast.get_docstring(node) is not None:
+            node.body[0] = ast.Pass()
+    return hashlib.sha1(ast.dump(tree).encode()).hexdigest()[:8]
 
 
 def session(module: str, version: str) -> Path:

@@ -65,3 +65,19 @@ DIALECTS = {
 )
 def test_a_change_is_traced_to_the_rules_that_it_reaches(old, new, names):
     assert mutants.changed_names(SOURCE, SOURCE.replace(old, new)) - {"DIALECTS"} == names
+
+
+def test_a_docstring_does_not_change_a_version_but_code_does(tmp_path):
+    def version(text):
+        (tmp_path / "m.py").write_text(text)
+        return mutants.version_of("m.py", tmp_path)
+
+    before = version('"""A."""\n\n\ndef f():\n    """B."""\n    return 1\n')
+    assert version('"""C."""\n\n\ndef f():\n    """D."""\n    return 1\n') == before
+    assert version('"""A."""\n\n\ndef f():\n    """B."""\n    return 2\n') != before
+
+
+def test_the_record_is_of_the_code_as_it_is():
+    assert {m: it["version"] for m, it in RECORD["modules"].items()} == {
+        m: mutants.version_of(m) for m in mutants.MODULES
+    }
