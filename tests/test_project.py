@@ -153,6 +153,27 @@ def test_every_citation_has_its_source_and_every_source_is_cited():
     assert sources - cited == set()
 
 
+def headings(page):
+    """The headings of levels 2 and 3 of a page of ``chapters/``, given without its ending."""
+    path = next(path for path in (f"chapters/{page}.md", f"chapters/{page}.ipynb") if (ROOT / path).exists())
+    return set(re.findall(r"^#{2,3} (.+?) *$", text(path), re.MULTILINE))
+
+
+SUBJECTS = [cells for cells in table(text("chapters/subjects.md")) if cells[1].startswith("{doc}")]
+
+
+@pytest.mark.parametrize("cells", SUBJECTS, ids=lambda cells: cells[0][:40])
+def test_every_subject_has_its_section(cells):
+    _, chapter, *sections = cells
+    found = headings(re.fullmatch(r"\{doc\}`(\w+)`", chapter)[1])
+    assert {title.strip() for section in sections for title in section.split(";")} <= found
+
+
+def test_every_chapter_has_its_subjects():
+    listed = {re.fullmatch(r"\{doc\}`(\w+)`", cells[1])[1] for cells in SUBJECTS}
+    assert set(NOTEBOOKS) | {"proofs", "notation"} == listed
+
+
 # One name, three places
 
 
