@@ -288,7 +288,8 @@ def triangular2(t, *, lr, start, steps_up, steps_down=None):
 def exp_range(t, *, lr, start, steps_up, gamma, steps_down=None):
     """``triangular``, lower by a factor ``gamma`` at each step.
 
-    Source: Smith 2017, arXiv 1506.01186. torch ``CyclicLR(mode="exp_range")``.
+    As torch ``CyclicLR(mode="exp_range")`` has it: ``start`` stays. In Smith 2017,
+    arXiv 1506.01186, both bounds fall.
     """
     height, _ = triangle(t, steps_up, steps_down)
     return start + (lr - start) * height * gamma**t
@@ -400,7 +401,7 @@ def reduce_on_plateau(loss, lr, best=inf, waited=0, cooling=0, *, gamma=0.1,
 def restart_on_loss(loss, lr, waited=0, last=inf, *, then, loss_threshold):
     """The rates of ``then``, begun anew when the loss falls to a threshold.
 
-    As source document 002 has it. No paper's, and not SGDR, which sees no loss.
+    As it is sometimes taught. It is not SGDR, which sees no loss.
     """
     waited = 0 if loss <= loss_threshold < last else waited + 1
     return then(waited), waited, loss

@@ -5,7 +5,7 @@ the runs. A matrix of weights is (runs, inputs, outputs) there and a bias (runs,
 number a run; since each run's depends on its own parameters alone, the gradient of their sum is all gradients.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -29,6 +29,7 @@ from lib.networks import (
     rnn_cell,
     selu,
     sigmoid,
+    stack,
     tanh,
 )
 from lib.optimizers import clip_by_value
@@ -104,11 +105,6 @@ def layer_sizes(params: dict, net: Net, x, y) -> dict[str, np.ndarray]:
         "backward": np.array([np.linalg.norm(h.gradient) for h in outputs]),
         "forward": np.array([np.sqrt((h.value**2).mean()) for h in outputs]),
     }
-
-
-def stack(nets: Sequence[dict]) -> dict:
-    """The parameters of several nets of one shape as those of one stack; a vector becomes a row."""
-    return {name: np.stack([np.atleast_2d(net[name]) for net in nets]) for name in nets[0]}
 
 
 def train_stack(

@@ -11,7 +11,7 @@ All of it is checked against torch's autograd and tf.GradientTape.
 from lib.networks.activations import ACTIVATIONS, elu, identity, leaky_relu, relu, selu, sigmoid, silu, tanh
 from lib.networks.backpropagation import Variable, backpropagate, value_and_grad, value_of
 from lib.networks.initializers import INITIALIZERS, glorot, he, lecun, normal, orthogonal, uniform
-from lib.networks.layers import dense, dense_layers, forward
+from lib.networks.layers import dense, dense_layers, forward, stack
 from lib.networks.losses import accuracy, cross_entropy, log_softmax, mean_squared_error
 from lib.networks.normalization import batch_norm, layer_norm
 from lib.networks.recurrent import gru_cell, lstm_cell, recurrent_layer, rnn_cell
@@ -46,6 +46,7 @@ __all__ = [
     "selu",
     "sigmoid",
     "silu",
+    "stack",
     "tanh",
     "uniform",
     "value_and_grad",

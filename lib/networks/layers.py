@@ -5,6 +5,7 @@ logits = forward(params, x, relu)[-1]
 """
 
 import itertools
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -49,6 +50,11 @@ def dense_layers(sizes, initializer, seed, normalized=False, dtype=np.float64) -
             params[f"scale{layer}"] = np.ones(outputs)
             params[f"shift{layer}"] = np.zeros(outputs)
     return {name: x.astype(dtype) for name, x in params.items()}
+
+
+def stack(nets: Sequence[dict]) -> dict:
+    """The parameters of several nets of one shape as those of one stack: one more axis in front, a vector is a row."""
+    return {name: np.stack([np.atleast_2d(net[name]) for net in nets]) for name in nets[0]}
 
 
 def forward(params, x, activation, *, normalize=None, residual=False) -> list:

@@ -26,9 +26,9 @@ def mean_squared_error(predictions, targets):
 
 
 def log_softmax(logits):
-    """The logarithms of the probabilities that ``logits``, of shape (batch, classes), stand for; nothing overflows."""
-    logits = logits - value_of(logits).max(axis=1, keepdims=True)
-    return logits - log(exp(logits).sum(axis=1, keepdims=True))
+    """The logarithms of the probabilities that ``logits``, of shape (..., classes), stand for; nothing overflows."""
+    logits = logits - value_of(logits).max(axis=-1, keepdims=True)
+    return logits - log(exp(logits).sum(axis=-1, keepdims=True))
 
 
 def cross_entropy(logits, labels):

@@ -15,6 +15,7 @@ from lib.networks import (
     lecun,
     mean_squared_error,
     relu,
+    stack,
     tanh,
 )
 from tests.networks.frameworks import ours, same, tensorflows, torchs
@@ -86,6 +87,15 @@ def test_parameters():
     again = dense_layers([3, 5, 2], lecun, seed=4)
     np.testing.assert_array_equal(again["W2"], params["W2"])
     assert dense_layers([3, 5, 2], lecun, seed=4, dtype=np.float32)["W1"].dtype == np.float32
+
+
+def test_a_stack_says_what_its_nets_say():
+    nets = [dense_layers([4, 3, 2], lecun, seed) for seed in range(3)]
+    both = forward(stack(nets), X, tanh)
+    assert stack(nets)["b1"].shape == (3, 1, 3)
+    for k, net in enumerate(nets):
+        for layer, alone in zip(both, forward(net, X, tanh), strict=True):
+            np.testing.assert_allclose(layer[k], alone, rtol=1e-14, atol=1e-15)
 
 
 def test_outputs_of_every_layer():

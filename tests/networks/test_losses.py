@@ -35,6 +35,11 @@ def test_log_softmax_agrees():
     )
 
 
+def test_log_softmax_of_a_stack_is_that_of_its_nets():
+    each = [PARAMS["x"], PARAMS["x"][::-1], 3 * PARAMS["x"]]
+    np.testing.assert_array_equal(log_softmax(np.stack(each)), [log_softmax(logits) for logits in each])
+
+
 def test_accuracy():
     logits = np.eye(4)[LABELS]
     assert accuracy(logits, LABELS) == 1.0
