@@ -43,21 +43,27 @@ NORM = np.array([0.3, 4.0]) / np.hypot(0.3, 4.0)
 RIGHT = [
     (1, 0.25**10),
     (1, 9.537e-7),
+    (1, 9.5e-7),
     (2, 0.9**50),
     (2, 0.00515),
+    (2, 0.0052),
     (3, 1 / 52),
     (3, 0.01923),
+    (3, 0.0192),
     (4, gradients),
     (4, lambda *given: tuple(gradients(*given))),
     (5, (1.1**20, 0.1**20)),
     (5, (6.727, 1e-20)),
+    (5, (6.7, 1e-20)),
     (6, (NORM, (0.3, 1.0))),
     (6, ((0.0748, 0.997), (0.3, 1.0))),
     (7, math.log(GATE / (1 - GATE))),
     (7, 4.27),
+    (7, 4.3),
     (8, 10),
     (9, math.log(199) / 4),
     (9, 1.3233),
+    (9, 1.32),
 ]
 
 WRONG = [
@@ -69,6 +75,8 @@ WRONG = [
     (1, 1e-6, "Ten factors"),
     (2, 0.81**50, "mean square. The norm"),
     (2, 0.9, "one layer"),
+    (2, 0.9**49, "49 factors"),
+    (2, 0.0057, "49 factors"),
     (2, 1.0, "not safe"),
     (2, 0.1, "n times the variance"),
     (3, 0.02, "He's"),
@@ -87,6 +95,7 @@ WRONG = [
     (4, wrong_slope, "1 - h**2"),
     (4, stuck, "last two layers are right"),
     (5, 1.1**20, "Two numbers"),
+    (5, (0.1**20, 1.1**20), "wrong way round"),
     (5, (3.0, 0.1**20), "only the beginning"),
     (5, (1 + 0.1**20, 0.1**20), "around each layer"),
     (5, (2.0, 0.1**20), "factor is 1 + w"),
@@ -99,16 +108,20 @@ WRONG = [
     (6, (NORM, (1.0, 1.0)), "below the limit stays"),
     (6, (NORM, (0.3, 4.0)), "on its own"),
     (7, GATE, "That is the gate"),
+    (7, 0.986, "That is the gate"),
+    (7, -4.27, "The sign"),
     (7, 0.0, "after one step"),
     (7, -math.log(GATE / (1 - GATE)), "The sign"),
     (7, 1.0, "log(f / (1 - f))"),
     (8, math.log(1e6) / math.log(4), "round up"),
+    (8, 9.97, "round up"),
     (8, 9, "still above"),
     (8, 14, "began at 1"),
     (8, 11, "0.01 / 4**k"),
     (9, math.log(199), "Divide by 2 s"),
     (9, math.log(199) / 2, "s = 2"),
     (9, math.log(200) / 4, "denominator"),
+    (9, 1.325, "denominator"),
     (9, 1.0, "s/u0 - 1"),
 ]
 
@@ -121,5 +134,6 @@ def test_what_the_verdicts_say_is_so():
     turned = np.degrees(np.arccos(NORM @ [0.3, 1.0] / np.hypot(0.3, 1.0)))
     assert 12 < turned < 13
     assert 0.73 < 1 / (1 + math.exp(-1)) < 0.735
-    assert 1e-7 < (1 / (1 + math.exp(-1))) ** 50 < 2e-7
+    assert 1e-7 < (1 / (1 + math.exp(-1))) ** 50 < 1 / 5e6
+    assert 20.8 < math.log10(11**20) < 21
     assert 3.75e-8 < 0.01 / 4**9 < 3.85e-8

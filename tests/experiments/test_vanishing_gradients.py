@@ -8,6 +8,7 @@ import torch
 from lib.experiments.vanishing_gradients import (
     CURES,
     Net,
+    centered,
     cliff,
     clip_each_by_norm,
     fit,
@@ -21,11 +22,12 @@ from lib.experiments.vanishing_gradients import (
     train_stack,
     wave,
 )
-from lib.networks import Variable, backpropagate, dense_layers, forward, he, lecun, tanh, value_and_grad
+from lib.networks import Variable, backpropagate, dense_layers, forward, he, lecun, relu, tanh, value_and_grad
 from lib.optimizers import Optimizer, adam, clip_by_global_norm, gradient_descent, momentum, muon, rmsprop, sophia
 from lib.training import train
 
 X, Y = wave()
+NETS = CURES | {"layer norm, residual": Net(relu, he, normalize="layer", residual=True)}
 SIZES = [1, 5, 5, 5, 1]
 
 
@@ -42,9 +44,12 @@ def alone(net, params, rule, lr, steps, clip=None):
 
 
 @pytest.mark.parametrize("rule", [gradient_descent, momentum, rmsprop, adam])
-@pytest.mark.parametrize("cure", ["tanh, LeCun", "   + batch norm", "   + layer norm, residual", "   + residual"])
+@pytest.mark.parametrize(
+    "cure",
+    ["tanh, LeCun", "sigmoid, Glorot, batch norm", "layer norm, residual", "sigmoid − 1/2, Glorot, residual"],
+)
 def test_a_net_in_a_stack_trains_as_alone(cure, rule):
-    net, rates = CURES[cure], [1e-3, 3e-3, 1e-3]
+    net, rates = NETS[cure], [1e-3, 3e-3, 1e-3]
     nets = [dense_layers(SIZES, net.initializer, seed, normalized=net.normalize is not None) for seed in (0, 0, 1)]
     history, _ = train_stack(fit(net, X, Y), stack(nets), rule, rates, steps=12)
     for run, (params, lr) in enumerate(zip(nets, rates, strict=True)):
@@ -102,6 +107,11 @@ def test_sweep():
     assert (losses[1] == np.inf).all()
     alone = sweep(CURES["ReLU, He"], gradient_descent, [0.01], [2], depth=4, width=6, steps=20)
     np.testing.assert_allclose(losses[0, 2], alone[0, 0], rtol=1e-12)
+
+
+def test_centered():
+    z = np.linspace(-3, 3, 7)
+    np.testing.assert_allclose(centered(z), np.tanh(z / 2) / 2, atol=1e-16)
 
 
 def test_layer_sizes():
