@@ -17,13 +17,14 @@ def _several(answer, many, what):
 @check.exercise(1)
 def read_the_gap(answer):
     words = ["overfitting", "just right", "underfitting"]
-    if not isinstance(answer, list | tuple) or len(answer) != 3 or not set(answer) <= set(words):
+    answer = [str(word).strip().lower() for word in answer] if isinstance(answer, list | tuple) else []
+    if len(answer) != 3 or not set(answer) <= set(words):
         raise Wrong(f"A list of three is asked for, each one of {', '.join(map(repr, words))}.")
     if answer[0] == "underfitting":
         raise Wrong("Model A has learned its training data all but perfectly: that is no underfitting.")
     if answer[2] == "overfitting":
         raise Wrong("Model C is as bad on its training data: there is nothing it has learned by heart.")
-    if list(answer) != words:
+    if answer != words:
         raise Wrong("Compare the two errors of each first, then the training error with what is possible, 0.04.")
     return "A large gap is overfitting, two large errors are underfitting."
 

@@ -35,6 +35,7 @@ draws = np.random.default_rng(0).binomial(100, 0.5, (3000, 100)).max(axis=1).mea
 RIGHT = [
     (1, ["overfitting", "just right", "underfitting"]),
     (1, ("overfitting", "just right", "underfitting")),
+    (1, ["Overfitting", "Just right", "Underfitting"]),
     (2, (4, 2, 6.25)),
     (3, ridge),
     (3, solved()),
