@@ -111,7 +111,8 @@ def plateau(patience: int, min_delta: float = 0.0) -> Callable[[History], str | 
 
 
 class EarlyStopping:
-    """Stop when the loss on examples that training does not see has had no new low for ``patience`` looks in a row.
+    """Stop when the loss on examples that training does not see has had no new low for ``patience`` looks in a row. A
+    loss that is NaN is no low.
 
     Args:
         validation_loss: function of the parameters -> that loss.
@@ -120,6 +121,7 @@ class EarlyStopping:
 
     Attributes:
         losses: what each look saw.
+        lowest: the lowest of them so far; infinite while all were NaN.
         step, params: of the lowest loss so far, the first of equals: what to go back to.
 
     Source: Prechelt 1998, who compares such rules. Elsewhere: ``keras.callbacks.EarlyStopping``, which looks once an
@@ -135,7 +137,7 @@ class EarlyStopping:
         self.patience = check_range(COUNT, "patience", patience, "EarlyStopping")
         self.every = check_range(COUNT, "every", every, "EarlyStopping")
         self.losses: list[float] = []
-        self.step, self.params = 0, None
+        self.lowest, self.step, self.params = math.inf, 0, None
 
     def __call__(self, history: History) -> str | None:
         if history.steps % self.every:
@@ -143,11 +145,12 @@ class EarlyStopping:
         if not history.params:
             raise ValueError("EarlyStopping: this run keeps no parameters; train with keep_params=True.")
         loss = float(self.validation_loss(history.params[-1]))
-        if not self.losses or loss < min(self.losses):
+        if not self.losses or loss < self.lowest:
             self.step, self.params = history.steps, history.params[-1]
+            self.lowest = math.inf if math.isnan(loss) else loss
         self.losses.append(loss)
         if len(self.losses) - 1 - self.step // self.every >= self.patience:
-            return f"no lower validation loss than {min(self.losses):.4g}, seen after {self.step} steps"
+            return f"no lower validation loss than {self.lowest:.4g}, seen after {self.step} steps"
 
 
 def train(

@@ -204,6 +204,9 @@ STOPS = {  # validation losses, patience, every, (steps taken, best step)
     "a new low in time": ([5, 6, 4, 5, 3, 4, 4], 2, 1, (6, 4)),
     "looks are counted, not steps": ([5, 3, 4, 6, 1], 2, 3, (9, 3)),
     "patience never runs out": ([5, 6, 7, 4], 3, 1, None),
+    "no number is no low": ([5, math.nan, 4, math.nan, 6, 1], 2, 1, (4, 2)),
+    "a first look that is no number never wins": ([math.nan, 4, 3, 5, 6, 1], 2, 1, (4, 2)),
+    "nothing but no numbers": ([math.nan, math.nan, math.nan, 1], 2, 1, (2, 0)),
 }
 
 
@@ -216,11 +219,12 @@ def test_early_stopping_waits_for_a_new_low(case):
     history = run([1.0] * (steps + 1), stop=[rule])
     taken, best = expected or (steps, steps)
     assert (history.stopped_by, history.steps) == ("EarlyStopping" if expected else "steps", taken)
-    assert rule.losses == losses[: taken // every + 1]
+    np.testing.assert_array_equal(rule.losses, losses[: taken // every + 1])
     assert rule.step == best
     assert rule.params is history.params[best]
     if expected:
-        lowest = f"no lower validation loss than {min(rule.losses):g}, seen after {best} steps"
+        numbers = [loss for loss in rule.losses if not math.isnan(loss)]
+        lowest = f"no lower validation loss than {min(numbers, default=math.inf):g}, seen after {best} steps"
         assert history.reason == f"{lowest}, after {taken} steps"
 
 

@@ -17,13 +17,14 @@ def _several(answer, many, what):
 @check.exercise(1)
 def read_the_gap(answer):
     words = ["overfitting", "just right", "underfitting"]
-    if not isinstance(answer, list | tuple) or len(answer) != 3 or not set(answer) <= set(words):
+    answer = [str(word).strip().lower() for word in answer] if isinstance(answer, list | tuple) else []
+    if len(answer) != 3 or not set(answer) <= set(words):
         raise Wrong(f"A list of three is asked for, each one of {', '.join(map(repr, words))}.")
     if answer[0] == "underfitting":
         raise Wrong("Model A has learned its training data all but perfectly: that is no underfitting.")
     if answer[2] == "overfitting":
         raise Wrong("Model C is as bad on its training data: there is nothing it has learned by heart.")
-    if list(answer) != words:
+    if answer != words:
         raise Wrong("Compare the two errors of each first, then the training error with what is possible, 0.04.")
     return "A large gap is overfitting, two large errors are underfitting."
 
@@ -61,25 +62,35 @@ def write_ridge(answer):
 
 
 @check.exercise(4)
-def shares(answer):
-    steep, flat = _several(answer, 2, "(share along 4, share along 0.01)")
-    mistaken((steep, flat), (0.04 / 4.04, 0.04 / 0.05), "Those are the shares that are lost.", 1e-6)
-    mistaken((flat, steep), (4 / 4.04, 0.2), "The right numbers in the wrong order.", 1e-6)
-    near(steep, 4 / 4.04, 1e-4, "Curvature over curvature plus decay.")
-    mistaken(flat, 0.25, "Divide by the sum of curvature and decay.", 1e-6)
-    near(flat, 0.2, 1e-4, "Curvature over curvature plus decay.")
-    return "What the data say loudly stays, what they whisper goes."
+def which_leak(answer):
+    try:
+        letters = {str(letter).strip().upper() for letter in answer}
+    except TypeError:
+        letters = {""}
+    if not letters <= set("ABCDE"):
+        raise Wrong('A list of letters from A to E is asked for, such as ["A", "B"].')
+    if "B" in letters:
+        raise Wrong("B: no test patient had a say before the one test at the end.")
+    if "E" in letters:
+        raise Wrong("E: the copies are of training pictures alone. It would leak if they were made before the cut.")
+    if "C" not in letters:
+        raise Wrong("C: by what was the epoch chosen?")
+    if "D" not in letters:
+        raise Wrong("D: after the shuffle, where are the neighbors of a test day?")
+    if "A" not in letters:
+        raise Wrong("A: which pictures is the mean made of? It does little harm, but the test set had a say.")
+    return "Cut first, by patient or by date; do everything else with the training part."
 
 
 @check.exercise(5)
 def steps_for_decay(answer):
-    steps, share = _several(answer, 2, "(steps, share kept)")
+    steps, share = _several(answer, 2, "(steps, share learned)")
     mistaken(steps, 100, "That is the time, 1 / decay; one step takes 0.05 of it.", 1e-9)
     mistaken(steps, 5, "Divide by the rate, do not multiply.", 1e-9)
-    near(steps, 2000, 1e-9, "The decay is about 1 / (rate * steps).")
-    mistaken(share, 0.5, "That is what the decay keeps; how much have 2,000 steps learned?", 1e-9)
-    mistaken(share, (1 - 0.05 * 0.01) ** 2000, "That is what is still missing.")
-    near(share, 1 - (1 - 0.05 * 0.01) ** 2000, 1e-3, "1 - (1 - 0.05 * 0.01)**2000.")
+    near(steps, 2000, 1e-9, "The product of rate and steps stands for one over the decay.")
+    mistaken(share, 0.5, "That is what the decay keeps; how much have that many steps learned?", 1e-9)
+    mistaken(share, (1 - 0.05 * 0.01) ** 2000, "That is what is still missing.", 5e-3)
+    near(share, 1 - (1 - 0.05 * 0.01) ** 2000, 2.5e-3, "Each step leaves 1 - rate * curvature of what is missing.")
     return "Near enough to call it one method, not near enough to call it equal."
 
 
@@ -118,10 +129,12 @@ def edge(answer):
 def two_solutions(answer):
     near(np.shape(answer), (2, 2), hint="A pair of pairs is asked for: [weights of gradient descent, of Adagrad].")
     least, sign = answer
-    mistaken((sign, least), ((2, 1), (5 / 3, 5 / 3)), "The right solutions in the wrong order.", 1e-6)
-    near(least, (2, 1), 1e-6, "Gradient descent moves along (2, 1), the only row of X, until 2 a + b = 5.")
-    mistaken(sign, (1, 1), "The right direction; how far until 2 a + b = 5?", 1e-6)
-    near(sign, (5 / 3, 5 / 3), 1e-3, "Adagrad moves along (1, 1), the signs, until 2 a + b = 5.")
+    mistaken((sign, least), ((-0.5, 1.5), (-1.25, 1.25)), "The right solutions in the wrong order.", 5e-3)
+    mistaken(least, (-1, 3), "The right direction; how far until the example is fitted?", 5e-3)
+    near(least, (-0.5, 1.5), 5e-3, "Every gradient is a multiple of the only row of X, from zero to where it fits.")
+    mistaken(sign, (-1, 1), "The right direction; how far until the example is fitted?", 5e-3)
+    mistaken(sign, (2.5, 2.5), "It fits, but one coordinate of the first step is negative.", 5e-3)
+    near(sign, (-1.25, 1.25), 5e-3, "Adagrad goes along the signs of the first step, to where the example is fitted.")
     return "Both fit. Which one is right, no training loss can say."
 
 
