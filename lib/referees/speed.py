@@ -27,6 +27,7 @@ import jax
 import numpy as np
 import optax
 import pandas as pd
+import psutil
 import torch
 from tqdm import tqdm
 
@@ -231,10 +232,8 @@ def lacking(name: str, size: int, dtype: str, device: str) -> str:
     itemsize, states = np.dtype(dtype).itemsize, len(RULES[name].state)
     if device == "cuda":
         arrays, free = 12 + 5 * states, torch.cuda.mem_get_info()[0]
-    elif hasattr(os, "sysconf") and "SC_AVPHYS_PAGES" in os.sysconf_names:
-        arrays, free = 33 + 9 * states, os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
-    else:
-        return ""
+    else:  # what is there for the asking, files in the page cache included
+        arrays, free = 33 + 9 * states, psutil.virtual_memory().available
     needed = arrays * size * itemsize
     words = f"{name} of {size:,}: all contenders take {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; left out."
     return words if needed > free else ""

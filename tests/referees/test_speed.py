@@ -3,6 +3,7 @@ say, not for a test."""
 
 import itertools
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -131,7 +132,8 @@ def test_a_stopped_run_goes_on(monkeypatch, tmp_path, capsys):
 def test_what_memory_does_not_hold_is_left_out_and_said(monkeypatch, tmp_path, capsys):
     monkeypatch.setattr(speed, "ROOT", tmp_path)
     monkeypatch.setattr(speed, "row", lambda *_: pytest.fail("it would take all memory"))
-    monkeypatch.setattr(speed.os, "sysconf", lambda name: {"SC_AVPHYS_PAGES": 2_000_000, "SC_PAGE_SIZE": 4096}[name])
+    memory = SimpleNamespace(available=8_200_000_000, free=1_000_000_000)  # the rest is page cache
+    monkeypatch.setattr(speed.psutil, "virtual_memory", lambda: memory)
     assert not speed.lacking("adam", 10_000_000, "float32", "cpu")
     speed.main(["adam", "--sizes", "100000000"])
     assert "adam of 100,000,000: all contenders take 20 GB, 8 GB are free; left out." in capsys.readouterr().out
