@@ -82,6 +82,14 @@ def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
         raise Wrong((hint or f"{answer!r} is not the value asked for.").strip())
 
 
+def several(answer, what: str):
+    """``answer``, if it has as many numbers as ``what`` names: "(rate, momentum)"; else raise `Wrong`."""
+    count = what.count(",") + 1
+    if np.shape(answer) != (count,):
+        raise Wrong(f"{'Two' if count == 2 else 'Three'} numbers are asked for: {what}.")
+    return answer
+
+
 def mistaken(answer, value, hint: str, tolerance: float = 1e-3) -> None:
     """Raise `Wrong` with ``hint`` if ``answer`` is ``value``, the outcome of a typical mistake."""
     try:

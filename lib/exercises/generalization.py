@@ -2,16 +2,10 @@
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, several
 from lib.experiments.generalization import ridge as closed_form
 
 check = Exercises()
-
-
-def _several(answer, many, what):
-    """The numbers of an answer; raises `Wrong` if there are not ``many``."""
-    near(np.shape(answer), (many,), hint=f"{many} numbers are asked for: {what}.")
-    return answer
 
 
 @check.exercise(1)
@@ -31,7 +25,7 @@ def read_the_gap(answer):
 
 @check.exercise(2)
 def decompose(answer):
-    bias, variance, total = _several(answer, 3, "(squared bias, variance, expected error)")
+    bias, variance, total = several(answer, "(squared bias, variance, expected error)")
     mistaken(bias, 1, "That is the bias; square it.", 1e-9)
     mistaken(bias, -1, "That is the bias; square it.", 1e-9)
     near(bias, 4, 1e-9, "The mean prediction less the truth, squared.")
@@ -84,7 +78,7 @@ def which_leak(answer):
 
 @check.exercise(5)
 def steps_for_decay(answer):
-    steps, share = _several(answer, 2, "(steps, share learned)")
+    steps, share = several(answer, "(steps, share learned)")
     mistaken(steps, 100, "That is the time, 1 / decay; one step takes 0.05 of it.", 1e-9)
     mistaken(steps, 5, "Divide by the rate, do not multiply.", 1e-9)
     near(steps, 2000, 1e-9, "The product of rate and steps stands for one over the decay.")
@@ -116,7 +110,7 @@ def write_the_rule(answer):
 
 @check.exercise(7)
 def edge(answer):
-    rate, half = _several(answer, 2, "(rate, sharpness at half of it)")
+    rate, half = several(answer, "(rate, sharpness at half of it)")
     mistaken(rate, 0.125, "That is 1 / sharpness, the rate that is best; the edge is at 2 / sharpness.", 1e-9)
     mistaken(rate, 4, "Upside down: 2 over the sharpness.", 1e-9)
     near(rate, 0.25, 1e-9, "Solve 2 / rate = 8.")

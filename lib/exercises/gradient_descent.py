@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, several
 from lib.landscapes import quadratic, saddle
 from lib.optimizers import gradient_descent
 
@@ -91,9 +91,7 @@ def _judge_path(path, expected):
 @check.exercise(4)
 def best_rate(answer):
     """(the best constant rate, its factor a step) on the quadratic of exercise 2."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (rate, factor).")
-    rate, factor = answer
+    rate, factor = several(answer, "(rate, factor)")
     mistaken(rate, 1 / LARGEST, "1/lambda_max leaves the flattest direction slower than it need be: go further.")
     mistaken(rate, 2 / LARGEST, "At 2/lambda_max the walk no longer converges.")
     mistaken(rate, 1 / (SMALLEST + LARGEST), "A factor 2 is missing from the rate.")
@@ -154,8 +152,7 @@ def slope_gradient(answer):
 @check.exercise(7)
 def two_rates(answer):
     """Two rates that, used one after the other, reach the minimum of the quadratic with curvatures 1 and 100."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (first rate, second rate).")
+    several(answer, "(first rate, second rate)")
     landscape = quadratic(100)
     point = np.array(landscape.start)
     for lr in answer:

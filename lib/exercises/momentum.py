@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, several
 from lib.optimizers import momentum, nesterov
 
 check = Exercises()
@@ -30,9 +30,7 @@ def two_steps(answer):
 @check.exercise(2)
 def terminal(answer):
     """(length of a step in the end, first step within 1 % of it) on a slope of 3, rate 0.01, momentum 0.98."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (length of a step, number of the step).")
-    length, step = answer
+    length, step = several(answer, "(length of a step, number of the step)")
     mistaken(length, 0.03, "That is the first step. All later ones add what is left of the earlier ones.")
     mistaken(length, -1.5, "That is the velocity; a length is not negative.")
     mistaken(length, 50, "That is the sum of the weights; multiply it by the rate and the slope.")
@@ -48,9 +46,7 @@ def terminal(answer):
 @check.exercise(3)
 def best_settings(answer):
     """(rate, momentum) that are best for the heavy ball on a quadratic with curvatures from 4 to 100."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (rate, momentum).")
-    rate, mu = answer
+    rate, mu = several(answer, "(rate, momentum)")
     mistaken(rate, 2 / 104, "That is the best rate of gradient descent.")
     mistaken(rate, 1 / 100, "That is the rate of Nesterov's method.")
     mistaken(rate, 2 / 12, "The bracket is squared.")
@@ -96,9 +92,7 @@ def from_memory(answer):
 @check.exercise(5)
 def port(answer):
     """(factor for the velocity when the rate falls from 0.1 to 0.02, inside velocity for the outside one 5 at 0.1)."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (factor, velocity).")
-    factor, velocity = answer
+    factor, velocity = several(answer, "(factor, velocity)")
     mistaken(factor, 5, "That is old over new. At the lower rate the outside form's old velocity counts for less.")
     mistaken(factor, 0.02, "The factor is a quotient of two rates.")
     near(factor, 0.2, hint="Factor: momentum correction, new rate over old rate.")

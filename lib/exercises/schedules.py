@@ -4,7 +4,7 @@ from functools import partial
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, several
 from lib.schedules import cosine, exponential, linear, warm_up
 
 check = Exercises()
@@ -158,9 +158,7 @@ def plateau(answer):
 @check.exercise(9)
 def resumed(answer):
     """(rate that a new optimizer begins with, rate it should have) 300 steps into a cosine of 400 from 0.1."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (rate it has, rate it should have).")
-    has, should = answer
+    has, should = several(answer, "(rate it has, rate it should have)")
     near(has, 0.1, 1e-6, "A new optimizer counts its steps from 0: which rate is that?")
     mistaken(should, 0.1 * (1 + np.cos(np.pi / 4)) / 2, "The first is right. That is step 100: 300 are over, not left.")
     mistaken(should, 0.025, "The first is right. That is a straight line; a cosine is lower near its end.", 1e-5)

@@ -2,21 +2,14 @@
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, several
 
 check = Exercises()
 
 
-def _pair(answer, what):
-    """The two numbers of an answer; raises `Wrong` if it has not two."""
-    if np.shape(answer) != (2,):
-        raise Wrong(f"Two numbers are asked for: {what}.")
-    return answer
-
-
 @check.exercise(1)
 def count(answer):
-    kept, dropped = _pair(answer, "(steps with the last batch kept, steps without it)")
+    kept, dropped = several(answer, "(steps with the last batch kept, steps without it)")
     mistaken((kept, dropped), (16, 15), "That is one epoch; there are five.", 1e-9)
     mistaken((kept, dropped), (75, 80), "The right numbers in the wrong order: dropping a batch saves a step.", 1e-9)
     mistaken(kept, 5000 / 64, "Steps are whole numbers, in each epoch: round 1000/64 first.", 1e-9)
@@ -28,7 +21,7 @@ def count(answer):
 
 @check.exercise(2)
 def half_the_noise(answer):
-    noise, size = _pair(answer, "(noise at B = 9, batch size)")
+    noise, size = several(answer, "(noise at B = 9, batch size)")
     mistaken(noise, 4, "That is the mean square; take the root.", 1e-9)
     mistaken(noise, 36 / np.sqrt(9), "Divide the trace by B first, then take the root of it all.", 1e-9)
     near(noise, 2, 1e-6, "The root of the trace divided by B.")
@@ -122,7 +115,7 @@ def two_norms(answer):
 
 @check.exercise(6)
 def eight_times(answer):
-    linear, best = _pair(answer, "(rate by the scaling rule, best rate)")
+    linear, best = several(answer, "(rate by the scaling rule, best rate)")
     mistaken((linear, best), (0.24, 0.8), "The right numbers in the wrong order: the rule asks for more.", 1e-6)
     mistaken(linear, 0.1 * np.sqrt(8), "That is the root; the linear rule multiplies by 8.", 1e-6)
     near(linear, 0.8, 1e-9, "The linear rule: eight times the batch, eight times the rate.")
@@ -135,7 +128,7 @@ def eight_times(answer):
 
 @check.exercise(7)
 def buy_time(answer):
-    steps, examples = _pair(answer, "(steps, examples)")
+    steps, examples = several(answer, "(steps, examples)")
     mistaken((steps, examples), (30_000, 300), "The right numbers in the wrong order.", 1e-6)
     mistaken(steps, 200 * 3, "That is the factor of the examples: the larger the batch, the fewer the steps.", 1e-6)
     mistaken(steps, 10_000 / 100, "That is the least examples in batches of 100, which are too noisy for it.", 1e-3)
@@ -158,7 +151,7 @@ def floor(answer):
 
 @check.exercise(9)
 def secret_rate(answer):
-    mean, larger = _pair(answer, "(rate for the mean, rate for the sum with 200)")
+    mean, larger = several(answer, "(rate for the mean, rate for the sum with 200)")
     mistaken(mean, 0.002 / 50, "The other way round: the mean is 50 times smaller, so the rate is larger.", 1e-9)
     near(mean, 0.1, 1e-9, "The sum over 50 examples is 50 times their mean.")
     mistaken(larger, 0.008, "The sum over 200 is four times as large: divide.", 1e-9)

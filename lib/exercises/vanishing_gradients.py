@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, several
 from lib.networks import Variable, backpropagate, dense_layers, forward, lecun, tanh
 
 check = Exercises()
@@ -93,9 +93,7 @@ def recursion(answer):
 @check.exercise(5)
 def residual_chain(answer):
     """(derivative with, without residual connections) of 20 units w tanh(h) with w = 0.1, at 0."""
-    if np.shape(answer) != (2,):
-        raise Wrong("Two numbers are asked for: (with, without).")
-    with_, without = answer
+    with_, without = several(answer, "(with, without)")
     if abs(np.divide(with_, 0.1**20) - 1) < 1e-2:
         raise Wrong("That is the pair the wrong way round: with residual connections first.")
     mistaken(with_, 3.0, "Add 1 in each layer, then multiply: 1 + 20 * 0.1 is only the beginning of the product.", 1e-9)
