@@ -3,6 +3,7 @@ say, not for a test."""
 
 import itertools
 import json
+import os
 from types import SimpleNamespace
 
 import numpy as np
@@ -101,12 +102,33 @@ def test_the_floor_counts_every_array_once_each_way(name, monkeypatch):
                      "our rule": 7e6}  # fmt: skip
 
 
-def test_a_row_of_a_large_size_has_peaks(monkeypatch):
+def test_a_row_of_a_large_size_is_the_median_of_several_places(monkeypatch):
+    """Each in a process of its own; here they are calls."""
+    times = iter([5.0, 1.0, 4.0, 2.0, 3.0])
+    asked = []
+    found = lambda *given: (
+        asked.append(given) or ({"bandwidth": 0.12, "our rule": next(times)}, {"our rule": 40_000_000})
+    )
+    monkeypatch.setattr(speed, "alone", lambda function, *given: function(*given))
+    monkeypatch.setattr(speed, "sample", found)
+    row = speed.row("adam", 10_000_000, "float32", "cpu")
+    assert asked == 5 * [("adam", 10_000_000, "float32", "cpu")]
+    assert (row["our rule"], row["GB/s"], row["peak"]) == (3e6, 1.0, {"our rule": 4.0})
+
+
+def test_a_sample_of_a_large_size_has_peaks(monkeypatch):
     monkeypatch.setattr(speed, "contenders", lambda *_: {"bandwidth": None, "our rule": None})
-    monkeypatch.setattr(speed, "measure", lambda steps, *_: {"bandwidth": 0.12, "our rule": 1.0})
+    monkeypatch.setattr(speed, "measure", lambda steps, *_: dict.fromkeys(steps, 1.0))
     monkeypatch.setattr(speed, "peak", lambda *_: 40_000_000)
-    found = speed.row("adam", 10_000_000, "float32", "cpu")
-    assert (found["GB/s"], found["peak"]) == (1.0, {"our rule": 4.0})
+    both = {"bandwidth": 1.0, "our rule": 1.0}
+    assert speed.sample("adam", 10_000_000, "float32", "cpu") == (both, {"our rule": 40_000_000})
+    assert speed.sample("adam", 1_000_000, "float32", "cpu") == (both, {})
+
+
+def test_alone_is_another_process():
+    assert speed.alone(os.getpid) != os.getpid()
+    with pytest.raises(ZeroDivisionError):
+        speed.alone(divmod, 1, 0)
 
 
 def test_a_stopped_run_goes_on(monkeypatch, tmp_path, capsys):
