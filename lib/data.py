@@ -23,8 +23,8 @@ def digits(test_share: float = 0.25, seed: int = 0) -> Split:
 
     One shift and one scale, the same for all pixels, give those of the training set mean 0 and variance 1.
 
-    Source: Alpaydin & Kaynak 1998, Optical Recognition of Handwritten Digits, UCI Machine Learning Repository; its test
-    set, which is what scikit-learn has.
+    Source: Alpaydin & Kaynak 1998, "Optical Recognition of Handwritten Digits", UCI Machine Learning Repository,
+    doi 10.24432/C50P49; its test set, which is what scikit-learn has.
 
     Raises:
         ValueError: ``test_share`` is not a number in (0, 1).

@@ -46,7 +46,8 @@ def quadratic(condition_number, name="quadratic"):
 bowl = quadratic(2, "bowl")
 ravine = quadratic(50, "ravine")
 
-# Rosenbrock 1960: a curved valley, easy to find and hard to follow.
+# A curved valley, easy to find and hard to follow.
+# Source: Rosenbrock 1960, "An Automatic Method for Finding the Greatest or Least Value of a Function".
 rosenbrock = Landscape(
     "Rosenbrock's valley",
     value=lambda x, y: (1 - x) ** 2 + 100 * (y - x**2) ** 2,
@@ -56,7 +57,8 @@ rosenbrock = Landscape(
     start=(-1.2, 1.0),
 )
 
-# Beale 1958: flat far out, steep walls, one minimum.
+# Flat far out, steep walls, one minimum.
+# Source: Beale 1958, "On an Iterative Method for Finding a Local Minimum of a Function of More than One Variable".
 beale = Landscape(
     "Beale's function",
     value=lambda x, y: (1.5 - x + x * y) ** 2 + (2.25 - x + x * y**2) ** 2 + (2.625 - x + x * y**3) ** 2,
@@ -71,7 +73,8 @@ beale = Landscape(
     start=(1.0, 1.5),
 )
 
-# Himmelblau 1972: four equal minima; the start decides which one.
+# Four equal minima; the start decides which one.
+# Source: Himmelblau 1972, "Applied Nonlinear Programming".
 himmelblau = Landscape(
     "Himmelblau's function",
     value=lambda x, y: (x**2 + y - 11) ** 2 + (x + y**2 - 7) ** 2,

@@ -113,7 +113,8 @@ def curved_noise_scale(gradients: np.ndarray, hessian: Callable, draws: int, see
         hessian: function v -> H v, as `hessian_vector_product` makes it.
         draws: over how many draws of signs the trace is averaged.
 
-    Source: McCandlish et al. 2018, arXiv 1812.06162, equation 2.8; the trace as Hutchinson 1989 estimates it.
+    Source: McCandlish et al. 2018, arXiv 1812.06162, equation 2.8; the trace as in Hutchinson 1989,
+    "A Stochastic Estimator of the Trace of the Influence Matrix for Laplacian Smoothing Splines".
     """
     n, G = len(gradients), gradients.mean(axis=0)
     signs = np.random.default_rng(seed).choice([-1.0, 1.0], (draws, n))

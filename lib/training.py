@@ -124,8 +124,8 @@ class EarlyStopping:
         lowest: the lowest of them so far; infinite while all were NaN.
         step, params: of the lowest loss so far, the first of equals: what to go back to.
 
-    Source: Prechelt 1998, who compares such rules. Elsewhere: ``keras.callbacks.EarlyStopping``, which looks once an
-    epoch.
+    Source: Prechelt 1998, "Early Stopping -- But When?", who compares such rules. Elsewhere:
+    ``keras.callbacks.EarlyStopping``, which looks once an epoch.
     """
 
     def __init__(self, validation_loss: Callable, patience: int, every: int = 1):

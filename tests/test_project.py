@@ -153,6 +153,37 @@ def test_every_citation_has_its_source_and_every_source_is_cited():
     assert sources - cited == set()
 
 
+def docstrings():
+    """Each docstring of the library, on one line, and where it stands."""
+    for file in sorted((ROOT / "lib").rglob("*.py")):
+        for node in ast.walk(ast.parse(file.read_text())):
+            if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef):
+                where = f"{file.relative_to(ROOT)} {getattr(node, 'name', '')}".rstrip()
+                yield where, " ".join((ast.get_docstring(node) or "").split())
+
+
+# Smith & Topin 2017, arXiv 1708.07120
+WORK = r"\b([A-Z][\w-]+)(?:(?:, | & )(?:Van )?[A-Z][\w-]+)*(?: et al\.)? ((?:18|19|20)\d\d)\b"
+ADDRESS = r', (arXiv \d{4}\.\d{4}|doi 10\.\d+/|https?://|"\w)'
+
+
+def test_every_work_that_a_docstring_names_can_be_found():
+    """By its number or title, or, by first author and year, in references.bib."""
+    entries = parse_file(ROOT / "references.bib").entries.values()
+    listed = {(entry.persons["author"][0].last_names[0], entry.fields["year"]) for entry in entries}
+    lost = []
+    for where, text in docstrings():
+        works = list(re.finditer(WORK, text))
+        lost += [
+            f"{where}: {work[0]}"
+            for work in works
+            if work.groups() not in listed and not re.match(ADDRESS, text[work.end() :])
+        ]
+        if "Source: " in text and not works:
+            lost.append(f"{where}: a source without authors and year")
+    assert lost == [], "\n".join(lost)
+
+
 def headings(page):
     """The headings of levels 2 and 3 of a page of ``chapters/``, given without its ending."""
     path = next(path for path in (f"chapters/{page}.md", f"chapters/{page}.ipynb") if (ROOT / path).exists())

@@ -127,7 +127,7 @@ def rprop(
     """When the gradient flips, the parameter rests for a step.
 
     ``torch.optim.Rprop``, whose pairs are ``etas`` and ``step_sizes``: the iRprop- of
-    Igel & Huesken 2000, without backtracking.
+    Igel & Hüsken 2000, "Improving the Rprop Learning Algorithm", without backtracking.
     """
     agreement = g * last
     shorter = where(agreement < 0, eta_minus * size, size)

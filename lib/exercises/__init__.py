@@ -82,6 +82,18 @@ def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
         raise Wrong((hint or f"{answer!r} is not the value asked for.").strip())
 
 
+def result_of(function, *arguments, **keywords):
+    """What the reader's function returns; raise `Wrong` if that is nothing or the dots, or if it is no function."""
+    if not callable(function):
+        raise Wrong("A function is asked for: hand in the function itself, without calling it.")
+    result = function(*arguments, **keywords)
+    if result is None:
+        raise Wrong("Your function returned None: is there a return at its end?")
+    if result is ...:
+        raise Wrong("Your function still returns the dots: write your answer in their place.")
+    return result
+
+
 def several(answer, what: str):
     """``answer``, if it has as many numbers as ``what`` names: "(rate, momentum)"; else raise `Wrong`."""
     count = what.count(",") + 1

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lib.arrays import sqrt
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, result_of, several
 from lib.optimizers import adam
 from lib.optimizers.rule import named_for
 
@@ -118,7 +118,8 @@ START, RATE, GRADIENTS = 1.0, 0.1, (2e-4, -1e-4)
 
 @check.exercise(1)
 def two_steps(answer):
-    _expect_shape(answer, (), "One number is asked for: x after two steps.")
+    if np.shape(answer) != ():
+        raise Wrong("One number is asked for: x after two steps.")
     first, second = steps_of(adam, GRADIENTS, lr=RATE)
     _name_mistake(answer, lambda rule: START - steps_of(rule, GRADIENTS, lr=RATE).sum(), 1e-7)
     mistaken(answer, START - first, "This is x after the first step; take one more.", 1e-5)
@@ -136,16 +137,13 @@ def settled(beta, share=0.01):
 
 @check.exercise(2)
 def correction_is_over(answer):
-    _expect_shape(answer, (2,), "Two numbers are asked for: (step for m, step for v).")
-    beta1, beta2 = DEFAULTS["beta1"], DEFAULTS["beta2"]
-    m, v = settled(beta1), settled(beta2)
-    given = tuple(float(a) for a in answer)
-    for value, hint in {
-        (v, m): "The right numbers in the wrong order: v has the longer memory.",
-        (1 / (1 - beta1), 1 / (1 - beta2)): "The windows 1 / (1 - beta): after one, 1/e of the bias is still there.",
-        (m - 1, v - 1): "One step too early: beta**t is still above 0.01 there.",
-    }.items():
-        mistaken(given, value, hint, 1e-9)
+    given = tuple(float(step) for step in several(answer, "(step for m, step for v)"))
+    betas = DEFAULTS["beta1"], DEFAULTS["beta2"]
+    m, v = map(settled, betas)
+    windows = [1 / (1 - beta) for beta in betas]
+    mistaken(given, (v, m), "The right numbers in the wrong order: v has the longer memory.", 1e-9)
+    mistaken(given, windows, "The windows 1 / (1 - beta): after one, 1/e of the bias is still there.", 1e-9)
+    mistaken(given, (m - 1, v - 1), "One step too early: beta**t is still above 0.01 there.", 1e-9)
     if given != (round(given[0]), round(given[1])) and np.allclose(given, (m, v), atol=1):
         raise Wrong("Steps are whole numbers: round up.")
     near(given, (m, v), 1e-9, "Solve beta**t < 0.01 for t: take the logarithm of both sides and mind its sign.")
@@ -186,9 +184,8 @@ def from_memory(answer):
 # Exercise 4: from Keras' epsilon to PyTorch's.
 @check.exercise(4)
 def epsilon_for_torch(answer):
-    if answer(1e-7, 0.0, 3) is ...:
-        raise Wrong("Your function still returns the dots: write the eps in their place.")
-    near(answer(1e-7, 0.0, 3) / 1e-7, 1.0, 1e-9, "With beta2 = 0 nothing is averaged: both forms need the same eps.")
+    same = "With beta2 = 0 nothing is averaged: both forms need the same eps."
+    near(result_of(answer, 1e-7, 0.0, 3) / 1e-7, 1.0, 1e-9, same)
     for eps, beta2, t in (1e-7, 0.999, 100), (1e-3, 0.9, 7), (1e-7, 0.999, 1):
         given, root = float(answer(eps, beta2, t)) / eps, math.sqrt(1 - beta2**t)
         for value, hint in {
@@ -278,18 +275,11 @@ def make_it_jump(answer):
     return f"{said}; the bound is {longest():.3f}."
 
 
-def _expect_shape(answer, shape, hint):
-    if np.shape(answer) != shape:
-        raise Wrong(hint)
-
-
 def _expect_pure(rule, gradient):
     """Raise `Wrong` if ``rule`` does not return (x, m, v), or changes the arrays that it is given."""
     given = [np.zeros_like(gradient), gradient.copy(), np.zeros_like(gradient), np.zeros_like(gradient)]
     before = [a.copy() for a in given]
-    out = rule(*given, 1, **DEFAULTS)
-    if out is ...:
-        raise Wrong("Your function still returns the dots: write the rule in their place.")
+    out = result_of(rule, *given, 1, **DEFAULTS)
     if not isinstance(out, tuple) or len(out) != 3:
         raise Wrong("Return three things: the new x, and the m and v that the next step starts from.")
     for name, a, b in zip("xgmv", given, before, strict=True):

@@ -2,30 +2,20 @@
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near
+from lib.exercises import Exercises, Wrong, mistaken, near, result_of
 from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data
 
 check = Exercises()
 
-
 PYTORCH, KERAS = pytorch_data(), keras_data()
-
-
-def _diagnose(answer, mistakes: list[tuple]) -> None:
-    for value, hint in mistakes:
-        mistaken(answer, value, hint)
 
 
 @check.exercise(1)
 def gradient(answer):
     """Function (w, b, x, y) -> (dL/dw, dL/db) of the mean squared error; w and b numbers, x and y arrays (n, 1)."""
-    if not callable(answer):
-        raise Wrong("Hand in the function itself: check(1, gradient).")
     x, y = pytorch_data(7)
     w, b = 0.3, -0.4
-    given = answer(w, b, x.copy(), y.copy())
-    if given is None:
-        raise Wrong("The function returned None: is there a return at its end?")
+    given = result_of(answer, w, b, x.copy(), y.copy())
     try:
         given = np.array([float(np.asarray(part).squeeze()) for part in given])
     except (TypeError, ValueError):
@@ -38,27 +28,16 @@ def gradient(answer):
     expected = np.array([2 * (residual * x).mean(), 2 * residual.mean()])
     if given.shape != (2,):
         raise Wrong(f"Two numbers are expected, (dL/dw, dL/db), not {len(given)}.")
-    _diagnose(
-        given,
-        [
-            (-expected, "Both have the wrong sign: the residual is the prediction minus y."),
-            (expected / 2, "Both are half of what they should be: the square brings down a factor 2."),
-            (expected * len(x), "That is the gradient of the sum; the loss is the mean over the samples."),
-            (expected * len(x) / 2, "That is the gradient of half the sum; the loss is the mean over the samples."),
-            (expected[::-1], "The two are in the wrong order: w first."),
-            (expected[[1, 1]], "Your dL/dw is dL/db: inside the mean, multiply each residual by its x."),
-            (
-                [2 * residual.mean() * x.mean(), expected[1]],
-                "dL/db is right. In dL/dw take the mean of the products residual * x, not the product of the means.",
-            ),
-        ],
-    )
+    mistaken(given, -expected, "Both have the wrong sign: the residual is the prediction minus y.")
+    mistaken(given, expected / 2, "Both are half of what they should be: the square brings down a factor 2.")
+    mistaken(given, expected * len(x), "That is the gradient of the sum; the loss is the mean over the samples.")
+    mistaken(given, expected * len(x) / 2, "That is the gradient of half the sum; the loss is the mean.")
+    mistaken(given, expected[::-1], "The two are in the wrong order: w first.")
+    mistaken(given, expected[[1, 1]], "Your dL/dw is dL/db: inside the mean, multiply each residual by its x.")
+    mistaken(given, [2 * residual.mean() * x.mean(), expected[1]], "dL/db is right. In dL/dw take the mean of the "
+             "products residual * x, not the product of the means.")  # fmt: skip
     wrong = [name for name, bad in zip(("dL/dw", "dL/db"), ~np.isclose(given, expected), strict=True) if bad]
-    near(
-        given,
-        expected,
-        hint=f"{' and '.join(wrong)} is off. Write L as a mean, and differentiate one term by the chain rule.",
-    )
+    near(given, expected, hint=f"{' and '.join(wrong)} is off. Write L as a mean and differentiate one term of it.")
     return "Two lines, and every optimizer of this chapter can run on them."
 
 
@@ -66,41 +45,25 @@ def gradient(answer):
 def largest_rate(answer):
     """The rate at which gradient descent stops converging on `keras_data`."""
     lowest, highest = curvatures(KERAS[0])
-    _diagnose(
-        answer,
-        [
-            (1 / highest, "That is 1 / lambda_max, which settles the steepest direction at once. You can go beyond."),
-            (2 / lowest, "That is 2 / lambda_min: right for the flattest direction, too large for the steepest."),
-            (2 / (lowest + highest), "That is the best rate. The question is how far you can go."),
-            (2 / curvatures(PYTORCH[0])[-1], "That is for the other data set. The curvature depends on x alone, "
-             "but it does depend on x: use keras_data()."),
-            (4 / highest, "That would be right for a Hessian without its factor 2: the loss is a mean of squares, not "
-             "of half squares."),
-            (highest, "That is the largest curvature. The limit on the rate is 2 divided by it."),
-        ],
-    )  # fmt: skip
-    near(
-        answer,
-        2 / highest,
-        tolerance=1e-3,
-        hint="2 divided by the largest entry of curvatures(x), with x of keras_data().",
-    )
+    mistaken(answer, 1 / highest, "1 / lambda_max settles the steepest direction at once. You can go beyond.")
+    mistaken(answer, 2 / lowest, "2 / lambda_min is right for the flattest direction, too large for the steepest.")
+    mistaken(answer, 2 / (lowest + highest), "That is the best rate. The question is how far you can go.")
+    mistaken(answer, 2 / curvatures(PYTORCH[0])[-1], "That is for the other data set. The curvature depends on x "
+             "alone, but it does depend on x: use keras_data().")  # fmt: skip
+    mistaken(answer, 4 / highest, "That is for half squares, which leave the Hessian without its factor 2.")
+    mistaken(answer, highest, "That is the largest curvature. The limit on the rate is 2 divided by it.")
+    near(answer, 2 / highest, 1e-3, "2 divided by the largest entry of curvatures(x), with x of keras_data().")
     return "You needed x for it, and neither y nor a single training run."
 
 
 @check.exercise(3)
 def sum_or_mean(answer):
     """What to divide the rate by when the loss changes from the mean of squares to half their sum; n = 100."""
-    _diagnose(
-        answer,
-        [
-            (100, "From mean to sum is a factor n = 100, but the 1/2 takes half of it back."),
-            (200, "The 1/2 makes the gradient smaller, not larger."),
-            (0.02, "That is what the rate is multiplied by. The question asks for the divisor."),
-            (2, "The 1/2 is not the only change: the mean has an n in its denominator."),
-            (1, "The minimum stays where it is, but the gradient that leads there changes its length."),
-        ],
-    )
+    mistaken(answer, 100, "From mean to sum is a factor n = 100, but the 1/2 takes half of it back.")
+    mistaken(answer, 200, "The 1/2 makes the gradient smaller, not larger.")
+    mistaken(answer, 0.02, "That is what the rate is multiplied by. The question asks for the divisor.")
+    mistaken(answer, 2, "The 1/2 is not the only change: the mean has an n in its denominator.")
+    mistaken(answer, 1, "The minimum stays where it is, but the gradient that leads there changes its length.")
     near(answer, 50, hint="Write both gradients and divide one by the other.")
     return "The gradient is n/2 = 50 times longer, so the same path needs a rate 50 times smaller."
 
@@ -108,33 +71,23 @@ def sum_or_mean(answer):
 @check.exercise(4)
 def missing_intercept(answer):
     """theta* of the model 2 x theta + 1 on y = 2 x + 1 + u, x uniform on [0, 2), u uniform on [0, 1), as n grows."""
-    _diagnose(
-        answer,
-        [
-            (1, "That would be right if the noise had mean 0. Here it has mean 1/2, and theta has to make up for it."),
-            (1.375, "That is for x on [0, 1): both means change with the range. (Or a factor 2 got lost.)"),
-            (1.25, "The mean of x**2 is not the square of the mean of x: for x uniform on [0, 2) it is 4/3."),
-            (0.1875, "That is the part that the noise adds. Without noise theta* would be 1."),
-            (1.75, "Each term of the sum in the denominator is (2 x)**2, and of that in the numerator 2 x u: do not "
-             "lose a 2."),
-            (2.375, "That is the slope 2 theta*. The question asks for theta*."),
-        ],
-    )  # fmt: skip
-    near(answer, 1.1875, tolerance=1e-3, hint="theta* - 1 = E[x] E[u] / (2 E[x**2]).")
+    mistaken(answer, 1, "Right for noise of mean 0. Here it has mean 1/2, and theta has to make up for it.")
+    mistaken(answer, 1.375, "That is for x on [0, 1): both means change with the range. (Or a factor 2 got lost.)")
+    mistaken(answer, 1.25, "The mean of x**2 is not the square of the mean of x: for x uniform on [0, 2) it is 4/3.")
+    mistaken(answer, 0.1875, "That is the part that the noise adds. Without noise theta* would be 1.")
+    mistaken(answer, 1.75, "The terms of the denominator are (2 x)**2, those of the numerator 2 x u: do not lose a 2.")
+    mistaken(answer, 2.375, "That is the slope 2 theta*. The question asks for theta*.")
+    near(answer, 1.1875, 1e-3, "theta* - 1 = E[x] E[u] / (2 E[x**2]).")
     return "The farther the points are from zero, the less a missing intercept costs the slope."
 
 
 @check.exercise(5)
 def standardize(answer):
     """Function x -> x with mean 0 and standard deviation 1 in every column; x of shape (n, d)."""
-    if not callable(answer):
-        raise Wrong("Hand in the function itself: check(5, standardize).")
     draw = np.random.default_rng(0)
     x = draw.normal([20.0, -3.0], [5.0, 0.01], (200, 2))
     given = x.copy()
-    result = answer(given)
-    if result is None:
-        raise Wrong("The function returned None: is there a return at its end?")
+    result = result_of(answer, given)
     if not np.array_equal(given, x):
         raise Wrong("The caller's array was changed. `x -= ...` writes into it; `x - ...` makes a new one.")
     result = np.asarray(result, dtype=float)
@@ -170,17 +123,7 @@ def flat_targets(answer):
     x, y = PYTORCH
     slope = np.linalg.lstsq(np.column_stack([x, np.ones(100)]), y)[0][0, 0]
     answer = np.squeeze(answer)  # as a training loop leaves it: (1, 1), (1,) or a number
-    _diagnose(
-        answer,
-        [
-            (slope, "That is the slope of the right program. What is the shape of (100, 1) minus (100,)?"),
-            (y.mean(), "That is what the intercept learns. And the slope?"),
-        ],
-    )
-    near(
-        answer,
-        0,
-        tolerance=0.01,
-        hint="The residuals form a (100, 100) table in which each x meets every y. What slope fits that table best?",
-    )
+    mistaken(answer, slope, "That is the slope of the right program. What is the shape of (100, 1) minus (100,)?")
+    mistaken(answer, y.mean(), "That is what the intercept learns. And the slope?")
+    near(answer, 0, 0.01, "The residuals form a (100, 100) table: each x meets every y. Which slope fits it best?")
     return "Every x is paired with every y, so x tells nothing about y. The loss falls, stops, and looks like noise."

@@ -28,8 +28,9 @@ def uniform(rng, inputs, outputs):
 def lecun(rng, inputs, outputs, gain=1.0):
     """Normal with variance gain**2 / inputs: a layer hands on the size of its inputs.
 
-    Source: LeCun, Bottou, Orr & Müller 1998, section 4.6, equation 16. Elsewhere:
-    ``keras.initializers.LecunNormal``, cut off at two standard deviations.
+    Source: LeCun, Bottou, Orr & Müller 1998, "Efficient BackProp", section 4.6,
+    equation 16. Elsewhere: ``keras.initializers.LecunNormal``, cut off at two
+    standard deviations.
     """
     inputs, outputs = _sizes(inputs, outputs, "lecun")
     gain = check_range(POSITIVE, "gain", gain, "lecun")

@@ -13,8 +13,8 @@ from lib.networks.backpropagation import sigmoid, tanh
 def rnn_cell(x, h, p):
     """The simple recurrent cell: a new state ``h``.
 
-    Source: Elman 1990; Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, equation 2
-    (there the activation is inside).
+    Source: Elman 1990, "Finding Structure in Time"; Pascanu, Mikolov & Bengio 2013,
+    arXiv 1211.5063, equation 2 (there the activation is inside).
     """
     return tanh(x @ p["W"] + h @ p["U"] + p["b"])
 

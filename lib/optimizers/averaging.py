@@ -39,9 +39,9 @@ def polyak(average, params, t):
     """The mean of the weights after each of ``t`` steps; ``average`` is that of the first
     t - 1.
 
-    Source: Polyak & Juditsky 1992, SIAM Journal on Control and Optimization 30(4).
-    Elsewhere: PyTorch's ``AveragedModel`` if nothing else is said, there for
-    stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407).
+    Source: Polyak & Juditsky 1992, "Acceleration of Stochastic Approximation by
+    Averaging". Elsewhere: PyTorch's ``AveragedModel`` if nothing else is said, there
+    for stochastic weight averaging (Izmailov et al. 2018, arXiv 1803.05407).
     """
     share = 1 / check_range(COUNT, "t", t, "polyak")
     return map_arrays(_toward(share), average=average, params=params)

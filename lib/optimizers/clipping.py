@@ -20,9 +20,9 @@ def clip_by_value(grads, limit):
     """Each entry, or ``limit`` with its sign where it is larger, even infinite. This
     turns the gradient.
 
-    Source: Mikolov 2012, as told by Pascanu et al. 2013, arXiv 1211.5063, section
-    3.1. Elsewhere: ``torch.nn.utils.clip_grad_value_``, Keras' ``clipvalue``,
-    ``optax.clip``.
+    Source: Mikolov 2012, "Statistical Language Models Based on Neural Networks", as
+    told by Pascanu et al. 2013, arXiv 1211.5063, section 3.1. Elsewhere:
+    ``torch.nn.utils.clip_grad_value_``, Keras' ``clipvalue``, ``optax.clip``.
     """
     limit = check_number("limit", limit, "clip_by_value")
     return map_arrays(lambda g: maximum(minimum(g, limit), -limit), grads=grads)

@@ -8,7 +8,7 @@ from lib.optimizers.rule import rule
 def nadam(x, g, m, v, mu_product=1.0, t=1, *, lr=0.002, beta1=0.9, beta2=0.999, eps=1e-8):
     """Nadam; ``mu_product`` is what the momentum has come to: mu_1 mu_2 ... mu_t.
 
-    Source: Dozat 2016, Incorporating Nesterov Momentum into Adam, Algorithm 2, with
+    Source: Dozat 2016, "Incorporating Nesterov Momentum into Adam", Algorithm 2, with
     the schedule of mu that is quoted from it. The factor beta2 that is printed there
     in v_hat, and neither in Dozat's report of 2015 nor in his code, is left out. lr
     and beta1 are those of his code, beta2 and eps those of Adam.

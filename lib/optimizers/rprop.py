@@ -13,7 +13,9 @@ def rprop(
 
     ``last`` is the last gradient, or 0 after a flip, so that the next step keeps its
     ``size``, which starts at lr. For gradients of the whole data, not of mini-batches.
-    Source: Riedmiller & Braun 1993; Igel & Huesken 2000 call it Rprop+.
+    Source: Riedmiller & Braun 1993, "A direct adaptive method for faster
+    backpropagation learning: The RPROP algorithm". It is called Rprop+ by Igel &
+    Hüsken 2000, "Improving the Rprop Learning Algorithm".
     """
     agreement = sign(g) * sign(last)
     size = where(agreement > 0, minimum(eta_plus * size, max_step_size), size)

@@ -117,20 +117,6 @@ def rates(
     return np.array(given + [np.nan] * (steps - len(given)), dtype=float)
 
 
-def closed_form(schedule: partial, steps: int = STEPS) -> np.ndarray | None:
-    """The rates that torch computes from the step alone and not from the last rate; None if it has no such formula."""
-    counterpart = counterparts("torch", schedule)[0]
-    _, scheduler = _torch_pair(counterpart.code, counterpart, schedule)
-    if not hasattr(scheduler, "_get_closed_form_lr"):
-        return None
-
-    def rate(t):
-        scheduler.last_epoch = t
-        return scheduler._get_closed_form_lr()[0]
-
-    return np.array([rate(t) for t in range(steps)])
-
-
 def arguments(schedule: partial) -> dict:
     """All arguments of a schedule with its numbers filled in, the defaults among them."""
     parameters = inspect.signature(schedule.func).parameters.values()

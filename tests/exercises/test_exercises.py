@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.exercises import Exercises, Wrong, near
+from lib.exercises import Exercises, Wrong, near, result_of
 
 
 @pytest.fixture
@@ -167,3 +167,21 @@ def test_near_takes_exact_fractions():
     with pytest.raises(Wrong):
         near(Fraction(1, 3), 1 / 2)
     near(Fraction(1, 2), 1 / 2)
+
+
+def test_result_of_is_what_the_function_returns():
+    assert result_of(lambda x, *, by: by * x, 3, by=2) == 6
+    assert result_of(np.zeros, 2).tolist() == [0, 0]
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (6.0, "hand in the function itself"),
+        (lambda: None, r"returned None: is there a return at its end\?"),
+        (lambda: ..., "still returns the dots: write your answer"),
+    ],
+)
+def test_result_of_refuses(function, words):
+    with pytest.raises(Wrong, match=words):
+        result_of(function)
