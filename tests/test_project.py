@@ -202,7 +202,7 @@ def test_every_subject_has_its_section(cells):
 
 def test_every_chapter_has_its_subjects():
     listed = {re.fullmatch(r"\{doc\}`(\w+)`", cells[1])[1] for cells in SUBJECTS}
-    assert set(NOTEBOOKS) | {"proofs", "notation"} == listed
+    assert set(NOTEBOOKS) | {"errata", "proofs", "notation"} == listed
 
 
 # One name, three places

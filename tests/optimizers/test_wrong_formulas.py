@@ -114,6 +114,23 @@ def _adam_of_d2l(x, g, m, v, t, *, lr, beta1, beta2, eps):
     return x - lr * (m / (1 - beta1)) / np.sqrt(v / (1 - beta2)) + eps, m, v
 
 
+@rule
+def _adam_of_fastbook(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    """fastbook 16_accel_sgd.ipynb, in prose: the average of squares keeps its bias, and eps is in the root."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    return x - lr * m / (1 - beta1**t) / np.sqrt(v + eps), m, v
+
+
+@rule
+def _adam_of_labml(x, g, m, v, t, *, lr, beta1, beta2, eps):
+    """labml_nn/optimizers/adam.py, in prose: the faster form, with an eps that lacks a root."""
+    m = beta1 * m + (1 - beta1) * g
+    v = beta2 * v + (1 - beta2) * g**2
+    eps_hat = (1 - beta2**t) * eps
+    return x - lr * np.sqrt(1 - beta2**t) / (1 - beta1**t) * m / (np.sqrt(v) + eps_hat), m, v
+
+
 def _in_the_root(v, eps):
     return np.sqrt(v + eps)
 
@@ -137,7 +154,8 @@ test_adam = disagrees(
     d2l=_adam_of_d2l,
     d2l_t_never_counts=_adam(step=lambda t: 1),
     labml_prose_no_root=_adam(divide=lambda v, eps: v + eps),
-    fastbook_prose_eps_in_the_root=_adam(divide=_in_the_root),
+    labml_prose_eps_hat=_adam_of_labml,
+    fastbook_prose=_adam_of_fastbook,
 )
 
 
