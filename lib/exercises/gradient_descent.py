@@ -4,7 +4,7 @@ import math
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near, several
+from lib.exercises import Exercises, Wrong, mistaken, near, result_of, several
 from lib.landscapes import quadratic, saddle
 from lib.optimizers import gradient_descent
 
@@ -46,8 +46,6 @@ def largest_rate(answer):
 @check.exercise(3)
 def descend(answer):
     """A function (gradient, x, lr, steps) -> array (steps + 1, n): the start, then the point after each step."""
-    if not callable(answer):
-        raise Wrong("Hand in the function itself: check(3, descend).")
     # The second problem differs in everything, so that no number of the first one can be written into the function.
     for gradient, start, lr, steps in [
         (lambda point: np.array(saddle.gradient(*point)), np.array([1.0, 0.5]), 0.1, 20),
@@ -57,7 +55,7 @@ def descend(answer):
         for _ in range(steps):
             expected.append(gradient_descent(expected[-1], gradient(expected[-1]), lr=lr))
         given = start.copy()
-        path = answer(gradient, given, lr, steps)
+        path = result_of(answer, gradient, given, lr, steps)
         if not np.array_equal(given, start):
             raise Wrong("The caller's array has changed: `x -= ...` writes into it, `x = x - ...` makes a new one.")
         _judge_path(path, np.stack(expected))
@@ -67,8 +65,6 @@ def descend(answer):
 def _judge_path(path, expected):
     """Raise `Wrong` unless ``path`` is ``expected``, an array (steps + 1, n)."""
     steps = len(expected) - 1
-    if path is None:
-        raise Wrong("The function returned None: is there a return at its end?")
     path = np.asarray(path, dtype=float)
     if path.ndim == 0:
         raise Wrong(f"One number came back; the path is an array of shape (steps + 1, n) = {expected.shape}.")
@@ -125,8 +121,6 @@ def steps_needed(answer):
 @check.exercise(6)
 def slope_gradient(answer):
     """A function (w, x, y) -> derivative of mean((y - w x)**2) / 2 with respect to w (float)."""
-    if not callable(answer):
-        raise Wrong("Hand in the repaired function itself: check(6, slope_gradient).")
     x = np.random.default_rng(0).standard_normal(30)
     y, h = 2 * x + 0.5, 1e-5
 
@@ -134,9 +128,7 @@ def slope_gradient(answer):
         return np.mean((y - w * x) ** 2) / 2
 
     for w in (0.7, 3.0):  # on either side of the minimum, where the derivative has either sign
-        true, given = (loss(w + h) - loss(w - h)) / (2 * h), answer(w, x, y)
-        if given is None:
-            raise Wrong("The function returned None: is there a return at its end?")
+        true, given = (loss(w + h) - loss(w - h)) / (2 * h), result_of(answer, w, x, y)
         mistaken(given, -true, f"At w = {w:g} it points uphill: compare its sign with the central difference.")
         mistaken(given, 2 * true, "Twice too large: the 1/2 in the loss cancels the 2 of the square.")
         mistaken(given, len(x) * true, "That is the sum over the data; the loss is their mean.")

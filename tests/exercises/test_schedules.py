@@ -82,7 +82,7 @@ WRONG = [
     (6, {"A": "time", "B": "time", "C": "neither"}, "more than half"),
     (6, {"A": "time", "B": "noise", "C": "noise"}, "sinks with the rate"),
     (6, {"A": "time", "B": "noise", "C": "time"}, "has not moved"),
-    (7, 0.1, "schedule itself"),
+    (7, 0.1, "function itself"),
     (7, partial(warm_up, steps=5, then=partial(cosine, lr=0.1, steps=100)), "at step 105"),
     (7, partial(warm_up, steps=5, then=partial(cosine, lr=0.1, steps=100), runs_on=True), "ran on beneath"),
     (7, partial(cosine, lr=0.1, steps=100), "cosine alone"),
