@@ -83,7 +83,6 @@ CURES = {
     "ReLU, He, residual": Net(relu, he, residual=True),
     "ReLU, He, residual, clipped by value": Net(relu, he, residual=True, clip=partial(clip_by_value, limit=1.0)),
     "ReLU, He, residual, clipped by norm": Net(relu, he, residual=True, clip=partial(clip_each_by_norm, limit=10.0)),
-    "ReLU, He, residual, layer norm": Net(relu, he, normalize="layer", residual=True),
 }
 
 
