@@ -6,6 +6,7 @@ number a run; since each run's depends on its own parameters alone, the gradient
 """
 
 from collections.abc import Callable
+from functools import partial
 from typing import NamedTuple
 
 import numpy as np
@@ -27,10 +28,12 @@ from lib.networks import (
     recurrent_layer,
     relu,
     rnn_cell,
+    selu,
     sigmoid,
     stack,
     tanh,
 )
+from lib.optimizers import clip_by_value
 from lib.optimizers.rule import start
 
 
@@ -67,13 +70,19 @@ def centered(z):
 
 CURES = {
     "sigmoid, Glorot": Net(sigmoid, glorot),
+    "sigmoid, Glorot, layer norm": Net(sigmoid, glorot, normalize="layer"),
+    "sigmoid, Glorot, batch norm": Net(sigmoid, glorot, normalize="batch"),
     "sigmoid, Glorot, residual": Net(sigmoid, glorot, residual=True),
     "sigmoid − 1/2, Glorot, residual": Net(centered, glorot, residual=True),
-    "sigmoid, Glorot, batch norm": Net(sigmoid, glorot, normalize="batch"),
     "tanh, N(0, 1)": Net(tanh, normal),
     "tanh, LeCun": Net(tanh, lecun),
+    "tanh, orthogonal": Net(tanh, orthogonal),
+    "SELU, LeCun": Net(selu, lecun),
     "ReLU, LeCun": Net(relu, lecun),
     "ReLU, He": Net(relu, he),
+    "ReLU, He, residual": Net(relu, he, residual=True),
+    "ReLU, He, residual, clipped by value": Net(relu, he, residual=True, clip=partial(clip_by_value, limit=1.0)),
+    "ReLU, He, residual, clipped by norm": Net(relu, he, residual=True, clip=partial(clip_each_by_norm, limit=10.0)),
 }
 
 
@@ -110,6 +119,9 @@ def train_stack(
     losses: Callable, params: dict, rule: Callable, rates, *, steps: int, clip: Callable | None = None, **fixed
 ) -> tuple[np.ndarray, dict]:
     """Train every run of a stack, each at a rate of its own.
+
+    It cannot be `lib.training.train`: an `Optimizer` has one rate, and refuses the step of a whole stack when one of
+    its runs has diverged.
 
     Args:
         losses: function (params, step) -> array or Variable (runs,): the loss of every run.
@@ -277,7 +289,7 @@ def cliff(w, b, steps: int = 50) -> tuple:
     Returns:
         The loss (sigmoid(x_T) - 0.7)**2 and its derivatives with respect to w and b, each of the shape of w.
 
-    Source: Pascanu, Mikolov & Bengio 2013, arXiv 1211.5063, section 2.3 and figure 6.
+    Source: Pascanu, Mikolov & Bengio 2013 (ICML), section 2.3, equation 8 and figure 6.
     """
     w, b = Variable(np.asarray(w, dtype=float)), Variable(np.asarray(b, dtype=float))
     x = np.full(w.shape, 0.5)

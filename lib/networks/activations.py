@@ -32,7 +32,7 @@ def leaky_relu(x, slope=0.01):
 def elu(x, alpha=1.0):
     """x, and alpha (exp(x) - 1) below 0.
 
-    Source: Clevert, Unterthiner & Hochreiter 2016, arXiv 1511.07289, equation 15.
+    Source: Clevert, Unterthiner & Hochreiter 2016, arXiv 1511.07289, section 3.
     """
     below = where(value_of(x) > 0, 0.0, x)  # exp of a large x would overflow
     return where(value_of(x) > 0, x, alpha * (exp(below) - 1.0))
@@ -49,7 +49,7 @@ def selu(x):
 def silu(x):
     """x sigmoid(x), also called swish.
 
-    Source: Elfwing, Uchibe & Doya 2018, arXiv 1702.03118, equation 5.
+    Source: Elfwing, Uchibe & Doya 2018, arXiv 1702.03118.
     """
     return x * sigmoid(x)
 

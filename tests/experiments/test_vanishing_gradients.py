@@ -68,6 +68,26 @@ def test_clipping_in_a_stack_is_clipping_alone():
         assert not np.allclose(losses, alone(net, nets[run], gradient_descent, lr, 10), rtol=1e-3)  # it did clip
 
 
+def test_the_clipped_cures_clip():
+    rng = np.random.default_rng(0)
+    grads = {"W": 100 * rng.standard_normal((3, 4, 2)), "b": 0.5 * np.ones((3, 1, 2))}
+    by_value = CURES["ReLU, He, residual, clipped by value"].clip(grads)
+    for name, g in by_value.items():
+        np.testing.assert_array_equal(g, grads[name].clip(-1, 1))
+    by_norm = CURES["ReLU, He, residual, clipped by norm"].clip(grads)
+    np.testing.assert_allclose(sum((g**2).sum(axis=(1, 2)) for g in by_norm.values()), 10.0**2, rtol=1e-14)
+
+
+def test_clipping_is_all_that_sets_the_clipped_cures_apart():
+    plain = CURES["ReLU, He, residual"]
+    for how in "value", "norm":
+        clipped = CURES[f"ReLU, He, residual, clipped by {how}"]
+        assert clipped._replace(clip=None) == plain
+        size = {"depth": 16, "width": 12, "steps": 5}
+        assert np.isfinite(sweep(clipped, gradient_descent, [0.01], [0], **size)).all()
+        assert np.isinf(sweep(plain, gradient_descent, [0.01], [0], **size)).all()
+
+
 def test_each_run_is_clipped_by_its_own_norm():
     rng = np.random.default_rng(0)
     grads = {"W": rng.standard_normal((4, 3, 2)), "b": rng.standard_normal((4, 1, 2))}
