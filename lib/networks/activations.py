@@ -16,7 +16,9 @@ def identity(x):
 def relu(x):
     """max(x, 0); its slope at 0 is 0, as in the frameworks.
 
-    Source: Nair & Hinton 2010; Glorot, Bordes & Bengio 2011, section 3.
+    Source: Nair & Hinton 2010, "Rectified Linear Units Improve Restricted Boltzmann
+    Machines"; Glorot, Bordes & Bengio 2011, "Deep Sparse Rectifier Neural Networks",
+    section 3.
     """
     return where(value_of(x) <= 0, 0.0, x)  # not `> 0`: nan stays nan
 
@@ -24,7 +26,8 @@ def relu(x):
 def leaky_relu(x, slope=0.01):
     """x, and ``slope`` times x below 0.
 
-    Source: Maas, Hannun & Ng 2013, section 2.
+    Source: Maas, Hannun & Ng 2013, "Rectifier Nonlinearities Improve Neural Network
+    Acoustic Models", section 2.
     """
     return where(value_of(x) > 0, x, slope * x)
 
