@@ -252,10 +252,5 @@ def one_bad_step(answer):
     )
     mistaken(answer, 100, "The spike counts with its square.", 1e-2)
     mistaken(answer, 30_000, "Upside down: t / (t + 9999) shall be a quarter, not three quarters.", 2e-2)
-    near(
-        answer,
-        3333,
-        1e-3,
-        "Without the spike G is t, with it t + 9999. The ratio of steps is the root of t / (t + 9999).",
-    )
+    near(answer, 3333, 1e-3, "Without the spike G is t, with it t + 9999; a step goes with 1 / sqrt(G).")
     return "One gradient a hundred times too large is felt for thousands of steps; RMSProp would have forgotten it."
