@@ -144,6 +144,4 @@ def time_to_learn(answer):
     mistaken(answer, math.log(199) / 2, "The pace is 2 s, and s = 2.", 1e-4)
     mistaken(answer, math.log(200) / 4, "Close: that leaves out the 1 in the denominator.", 4e-4)
     near(answer, math.log(199) / 4, 5e-3, "Put u = s/2 into the solution: exp(2 s t) = s/u0 - 1.")
-    return (
-        "Divide u0 by 100, and it is ln(100)/4 later: the plateau grows with the logarithm of how small the start is."
-    )
+    return "Divide u0 by 100, and it is nearly ln(100)/4 later: the smaller the start, the longer the plateau."
