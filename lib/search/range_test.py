@@ -71,9 +71,9 @@ class RangeTest:
 
     @property
     def steepest(self) -> float:
-        """The rate at which the smoothed loss falls fastest, per factor of the rate."""
+        """The rate, up to the edge, at which the smoothed loss falls fastest per factor of the rate."""
         slope = np.gradient(self.smoothed, np.log(self.rates))
-        return self._rate_of_least(slope)
+        return float(self.rates[self._least(slope[: self._least(self.smoothed) + 1])])
 
     @property
     def edge(self) -> float:
@@ -82,10 +82,11 @@ class RangeTest:
         Raises:
             ValueError: the loss was still falling at the last rate, or never fell.
         """
-        edge = self._rate_of_least(self.smoothed)
-        if edge == self.rates[-1]:
+        lowest = self._least(self.smoothed)
+        edge = float(self.rates[lowest])
+        if lowest == len(self.rates) - 1:
             raise ValueError(f"edge: the loss was still falling at {edge:.3g}; test higher rates.")
-        if edge == self.rates[reach(self.beta) - 1]:
+        if lowest == self._first:
             raise ValueError(f"edge: from {edge:.3g} on the loss only rose; test lower rates.")
         return edge
 
@@ -97,13 +98,17 @@ class RangeTest:
     @property
     def start(self) -> float:
         """The rate at which a tenth of the fall to the lowest smoothed loss is done."""
-        smoothed = self.smoothed[reach(self.beta) - 1 :]
+        smoothed = self.smoothed[self._first :]
         fallen = smoothed <= smoothed[0] - 0.1 * (smoothed[0] - smoothed.min())
-        return float(self.rates[reach(self.beta) - 1 + fallen.argmax()])
+        return float(self.rates[self._first + fallen.argmax()])
 
-    def _rate_of_least(self, values):
-        first = reach(self.beta) - 1
-        return float(self.rates[first + values[first:].argmin()])
+    @property
+    def _first(self):
+        return reach(self.beta) - 1
+
+    def _least(self, values):
+        """Where the least of ``values`` is, without the first ones."""
+        return self._first + int(values[self._first :].argmin())
 
 
 def reach(beta: float) -> int:
@@ -120,7 +125,7 @@ def range_test(
     high: float,
     steps: int,
     shape: Callable = geometric,
-    beta: float = 0.9,
+    beta: float = 0.95,
     blow_up: float = 4.0,
     **hyperparameters,
 ) -> RangeTest:
