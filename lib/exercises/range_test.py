@@ -125,7 +125,12 @@ def depth(answer):
     right = -steps_per_e * np.pi**2 / 2 / np.log(10)
     mistaken(answer, -right, "The size is right; it fell, so the power is negative.", 0.01)
     mistaken(answer, right / 2, "That is how far x has come; the loss is its square.", 0.01)
-    mistaken(answer, right * np.log(10), "Once too often or too seldom divided by ln(10): N = 230 / ln(1e5), and the answer is a power of ten.", 0.01)
+    mistaken(
+        answer,
+        right * np.log(10),
+        "Once too often or too seldom divided by ln(10): N = 230 / ln(1e5), and the answer is a power of ten.",
+        0.01,
+    )
     near(answer, right, 0.01, "N = 230 / ln(1e5), and at the limit Re Li2(2) = pi**2 / 4.")
     return "From there the burst has to climb all the way back before anyone sees it."
 
@@ -139,7 +144,9 @@ def read(answer):
     late = slice(9, None)
     least = lambda values: rates[late][np.argmin(values[late])]
     mistaken(edge, rates[losses.argmin()], "That is the lowest single loss: luck. Smooth first.", 1e-6)
-    mistaken(edge, least(smoothed) / 10, "The edge is where the smoothed loss is lowest; a tenth of it is another reading.")
+    mistaken(
+        edge, least(smoothed) / 10, "The edge is where the smoothed loss is lowest; a tenth of it is another reading."
+    )
     near(edge, least(smoothed), 1e-6, "The edge is the rate of the lowest smoothed loss, with beta 0.9.")
     per_rate = least(np.gradient(smoothed, rates))
     mistaken(steepest, per_rate, "That is steepest per unit of the rate. Small rates lie close together, so any "
@@ -154,7 +161,9 @@ def read(answer):
 def lag(answer):
     """The factor by which beta 0.98 is late in 491 steps over six powers of ten."""
     mistaken(answer, 49, "That is the number of steps it trails. By which factor does the rate rise in them?")
-    mistaken(answer, 10 ** (50 * 6 / 490), "Nearly: the mean age of the losses in the average is beta / (1 - beta).", 1e-3)
+    mistaken(
+        answer, 10 ** (50 * 6 / 490), "Nearly: the mean age of the losses in the average is beta / (1 - beta).", 1e-3
+    )
     mistaken(answer, 49 * 6 / 490, "That is the power of ten; the factor is 10 to that.", 1e-3)
     near(answer, 10 ** (49 * 6 / 490), 1e-3, "The average trails by beta / (1 - beta) = 49 steps, of 490 for 1e6.")
     return "A test that takes ten times as long is late by a factor of 1.15 only."

@@ -157,7 +157,9 @@ def range_test(
     if low >= high:
         raise ValueError(f"{where}: low must be less than high, got {low:g} and {high:g}.")
     if steps <= reach(beta) + 1:
-        raise ValueError(f"{where}: steps must be more than {reach(beta) + 1} for an average of beta {beta:g}, got {steps}.")
+        raise ValueError(
+            f"{where}: steps must be more than {reach(beta) + 1} for an average of beta {beta:g}, got {steps}."
+        )
     if not callable(shape):
         raise TypeError(f"{where}: shape must be a schedule from lr to end, as in shape=linear; got {shape!r}.")
     if "lr" in hyperparameters:
