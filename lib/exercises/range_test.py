@@ -173,8 +173,8 @@ def lag(answer):
 def outside(answer):
     """The least number of steps from 1e-5 to 10 for which 0.9 * (factor a step) is below 1."""
     mistaken(answer, 132, "So many gaps are right; how many steps have 132 gaps between them?", 1e-9)
-    mistaken(answer, np.log(1e6) / np.log(1 / 0.9), "Steps are whole numbers, and one more than the gaps.", 1e-3)
     mistaken(answer, 131, "At 131 gaps the momentum is still more than 1.", 1e-9)
+    mistaken(answer, np.log(1e6) / np.log(1 / 0.9), "Steps are whole numbers, and one more than the gaps.", 1e-3)
     mistaken(answer, 58, "That is the logarithm to base 10 in one place and the natural one in the other.", 0.02)
     near(answer, 133, 1e-9, "The rate grows by r = 1e6 ** (1 / gaps) a step; 0.9 * r must be less than 1.")
     return "With 100 steps PyTorch's momentum sums without end, and the loss bursts before its time."
