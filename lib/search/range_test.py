@@ -71,7 +71,7 @@ class RangeTest:
 
     @property
     def steepest(self) -> float:
-        """The rate, up to the edge, at which the smoothed loss falls fastest per factor of the rate."""
+        """Up to the edge, where the smoothed loss falls fastest per factor of the rate."""
         slope = np.gradient(self.smoothed, np.log(self.rates))
         return float(self.rates[self._least(slope[: self._least(self.smoothed) + 1])])
 
@@ -85,9 +85,9 @@ class RangeTest:
         lowest = self._least(self.smoothed)
         edge = float(self.rates[lowest])
         if lowest == len(self.rates) - 1:
-            raise ValueError(f"edge: the loss was still falling at {edge:.3g}; test higher rates.")
+            raise ValueError(f"edge: still falling at {edge:.3g}; test higher rates.")
         if lowest == self._first:
-            raise ValueError(f"edge: from {edge:.3g} on the loss only rose; test lower rates.")
+            raise ValueError(f"edge: only rising from {edge:.3g} on; test lower rates.")
         return edge
 
     @property
@@ -178,7 +178,9 @@ def range_test(
 
     rising = partial(shape, lr=low, end=high, steps=steps - 1)
     optimizer = Optimizer(rule, lr=rising, **hyperparameters)
-    history = train(objective, params, optimizer, steps=steps, stop=[blown_up], keep_params=False)
+    history = train(
+        objective, params, optimizer, steps=steps, stop=[blown_up], keep_params=False
+    )  # fmt: skip
     if not math.isfinite(history.losses[0]):
         raise ValueError(f"{where}: the loss at params is {history.losses[0]}; start where it is finite.")
     losses = np.array(history.losses[1:])
