@@ -247,6 +247,8 @@ def test_an_edge_that_was_not_reached_is_an_error():
         _ = curve([1, 2, 3, 4]).edge
     with pytest.raises(ValueError, match="still falling"):
         _ = curve([5, 4, 3, 2]).tenth
+    with pytest.raises(ValueError, match="only rising"):  # from the first average on
+        _ = curve([9, 1, 2, 3, 4, 5], beta=2 / 3).edge
 
 
 # ---------- errors ----------
