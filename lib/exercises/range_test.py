@@ -112,9 +112,9 @@ def limit(answer):
     mistaken(curvature, 20, "The lowest loss is at 2 over the curvature, not 1 over it.")
     near(curvature, 40, 1e-3, "The loss falls as long as |1 - rate * curvature| < 1.")
     mistaken(back, 0.05, "The first is right. At 0.05 it has only stopped falling.")
-    mistaken(back, 0.1, "The first is right. Twice the limit would be soon; look at the zero of the dilogarithm.")
+    mistaken(back, 0.1, "The first is right. Twice the limit would be soon; look where D is zero again.")
     mistaken(back, 4.591 / 40, "The first is right. That is where a rate that rises in a straight line would be.")
-    near(back, 12.595 / 40, 2e-3, "The first is right. Then rate * curvature is where Re Li2 is zero.")
+    near(back, 12.595 / 40, 2e-3, "The first is right. Then rate * curvature is where D is zero again.")
     return "More than six times the limit, and no larger number of steps brings it nearer."
 
 
@@ -131,13 +131,13 @@ def depth(answer):
         "Once too often or too seldom divided by ln(10): N = 230 / ln(1e5), and the answer is a power of ten.",
         0.01,
     )
-    near(answer, right, 0.01, "N = 230 / ln(1e5), and at the limit Re Li2(2) = pi**2 / 4.")
+    near(answer, right, 0.01, "N = 230 / ln(1e5), and at the limit D(2) = pi**2 / 4.")
     return "From there the burst has to climb all the way back before anyone sees it."
 
 
 @check.exercise(5)
 def read(answer):
-    """(steepest, edge) of the recorded test, smoothed with beta 0.9, without the first ten."""
+    """(steepest, edge) of the recorded test, smoothed with beta 0.9, without the first nine."""
     steepest, edge = several(answer, "(steepest, edge)")
     rates, losses = recorded()
     smoothed = smooth(losses, 0.9)
@@ -165,7 +165,7 @@ def lag(answer):
         answer, 10 ** (50 * 6 / 490), "Nearly: the mean age of the losses in the average is beta / (1 - beta).", 1e-3
     )
     mistaken(answer, 49 * 6 / 490, "That is the power of ten; the factor is 10 to that.", 1e-3)
-    near(answer, 10 ** (49 * 6 / 490), 1e-3, "The average trails by beta / (1 - beta) = 49 steps, of 490 for 1e6.")
+    near(answer, 10 ** (49 * 6 / 490), 0.01, "The average trails by beta / (1 - beta) = 49 steps, of 490 for 1e6.")
     return "A test that takes ten times as long is late by a factor of 1.15 only."
 
 
@@ -189,9 +189,9 @@ def which(answer):
     if unknown := [word for word in answer.values() if word not in words]:
         raise Wrong(f"The findings are {', '.join(words)}; you have {unknown[0]!r}.")
     if answer["A"] == "too noisy":
-        raise Wrong("A repeats well from seed to seed. What moved when the steps were doubled?")
+        raise Wrong("A repeats well from seed to seed. What moved when it got more steps?")
     if answer["A"] != "too short":
-        raise Wrong("A fell and rose again, so the range was right. What moved when the steps were doubled?")
+        raise Wrong("A fell and rose again, so the range was right. What moved when it got more steps?")
     if answer["B"] == "too noisy":
         raise Wrong("B's readings scatter, true. But does its loss ever fall by more than it trembles?")
     if answer["B"] != "flat start":

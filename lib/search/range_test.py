@@ -9,7 +9,7 @@ loss and the rule that ends the test are those of Gugger 2018, "How Do You Find 
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import numpy as np
@@ -49,6 +49,25 @@ def smooth(losses, beta):
     return np.array(smoothed)
 
 
+def smooth_both_ways(losses, beta):
+    """An average over both sides, which does not trail: a loss k steps before or after weighs ``beta**k``.
+
+    Args:
+        losses: (n,).
+        beta: memory of the average, a number in [0, 1).
+
+    Returns:
+        array (n,), the average around each loss.
+
+    Raises:
+        ValueError: ``beta`` is out of range.
+    """
+    beta = check_range(FRACTION, "beta", beta, "smooth_both_ways")
+    steps = np.arange(len(losses))
+    weights = beta ** np.abs(np.subtract.outer(steps, steps))
+    return weights @ losses / weights.sum(axis=1)
+
+
 @dataclass(frozen=True)
 class RangeTest:
     """What a range test saw, and what can be read off it.
@@ -58,7 +77,7 @@ class RangeTest:
     Attributes:
         rates: (n,), of each step.
         losses: (n,), after that step: on a batch that the step has not seen, if each has its own.
-        smoothed: (n,), their average, `smooth`.
+        smoothed: (n,), their average, `smooth`; it trails.
         beta: its memory.
         reason: why the test ended, as a sentence.
     """
@@ -101,6 +120,10 @@ class RangeTest:
         smoothed = self.smoothed[self._first :]
         fallen = smoothed <= smoothed[0] - 0.1 * (smoothed[0] - smoothed.min())
         return float(self.rates[self._first + fallen.argmax()])
+
+    def both_ways(self, beta: float = 0.8) -> "RangeTest":
+        """The same test, read from `smooth_both_ways`."""
+        return replace(self, smoothed=smooth_both_ways(self.losses, beta), beta=beta)
 
     @property
     def _first(self):

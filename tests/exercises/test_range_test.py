@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from lib.exercises.range_test import best_outcome, check, recorded
-from lib.search.range_test import smooth
+from lib.exercises.range_test import best_outcome, check, recorded, unknown_task
+from lib.optimizers import gradient_descent
+from lib.search.range_test import range_test, smooth
 from tests.exercises.judging import exercise_tests
 
 RATES, LOSSES = recorded()
@@ -30,6 +31,13 @@ def average(start=lambda losses: 0.0, divide=lambda beta, t: 1 - beta**t, weight
 
 N = 230 / np.log(1e5)
 
+
+def on_unknown(seed, **options):
+    return range_test(*unknown_task(seed), gradient_descent, high=10.0, **options)
+
+
+TESTED = [on_unknown(seed, low=1e-4, steps=200) for seed in range(4)] + [on_unknown(1, low=1e-6, steps=300)]
+
 RIGHT = [
     (1, 10 ** (6 / 120)),
     (1, 1.122),
@@ -42,9 +50,12 @@ RIGHT = [
     (5, (STEEPEST, EDGE)),
     (6, 10**0.6),
     (6, 3.98),
+    (6, 4.0),
     (7, 133),
     (8, {"A": "too short", "B": "flat start", "C": "too low"}),
     (9, best_outcome()[0]),
+    *[(9, result.both_ways().edge) for result in TESTED],
+    *[(9, result.edge / 2) for result in TESTED],
 ]
 
 WRONG = [
@@ -66,13 +77,13 @@ WRONG = [
     (3, (20, 0.315), "not 1 over it"),
     (3, (2, 0.315), "|1 - rate * curvature|"),
     (3, (40, 0.05), "only stopped falling"),
-    (3, (40, 0.1), "zero of the dilogarithm"),
+    (3, (40, 0.1), "where D is zero"),
     (3, (40, 4.591 / 40), "straight line"),
-    (3, (40, 1.0), "where Re Li2 is zero"),
+    (3, (40, 1.0), "where D is zero again"),
     (4, 42.8, "power is negative"),
     (4, -21.4, "the loss is its square"),
     (4, -98.6, "divided by ln(10)"),
-    (4, -10, "Re Li2(2)"),
+    (4, -10, "D(2)"),
     (5, 0.02, "Two numbers"),
     (5, (STEEPEST, RATES[LOSSES.argmin()]), "luck"),
     (5, (STEEPEST, EDGE / 10), "a tenth of it"),
@@ -101,6 +112,7 @@ WRONG = [
     (9, "0.1", "One rate"),
     (9, 0.0, "a number > 0"),
     (9, 1e-6, "Yours is too low"),
+    (9, TESTED[1].steepest, "Yours is too low"),
     (9, 1.0, "Yours is too high"),
     (9, 1e9, "the loss overflows"),
 ]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from lib.dialects.torch import momentum as torch_momentum
 from lib.optimizers import Optimizer, adam, gradient_descent, momentum
 from lib.schedules import linear
-from lib.search.range_test import RangeTest, geometric, range_test, reach, smooth
+from lib.search.range_test import RangeTest, geometric, range_test, reach, smooth, smooth_both_ways
 from lib.training import train
 
 CURVATURE = 5.0
@@ -167,6 +167,30 @@ def test_the_result_holds_the_smoothed_losses():
     assert result.beta == 0.8
 
 
+def test_smooth_both_ways_is_a_convolution_with_powers_of_beta():
+    losses = np.random.default_rng(0).uniform(0, 3, 150)
+    kernel = 0.8 ** np.abs(np.arange(-149, 150))
+    around = lambda values: np.convolve(values, kernel)[149:-149]
+    np.testing.assert_allclose(smooth_both_ways(losses, 0.8), around(losses) / around(np.ones(150)), rtol=1e-13)
+    np.testing.assert_array_equal(smooth_both_ways([3.0, 1.0, 2.0], 0.0), [3, 1, 2])
+
+
+def test_smooth_trails_a_ramp_and_smooth_both_ways_does_not():
+    ramp = np.arange(400.0)
+    np.testing.assert_allclose(smooth(ramp, 0.8)[200:], ramp[200:] - 0.8 / 0.2, rtol=1e-9)
+    np.testing.assert_allclose(smooth_both_ways(ramp, 0.8)[150:250], ramp[150:250], rtol=1e-9)
+
+
+def test_both_ways_changes_the_average_and_the_readings_alone():
+    result = walk(beta=0.5)
+    both = result.both_ways(0.6)
+    np.testing.assert_array_equal(both.smoothed, smooth_both_ways(result.losses, 0.6))
+    assert both.beta == 0.6
+    np.testing.assert_array_equal(both.losses, result.losses)
+    np.testing.assert_array_equal(both.rates, result.rates)
+    assert both.reason == result.reason
+
+
 # ---------- the end ----------
 
 
@@ -300,3 +324,5 @@ def test_a_test_that_cannot_be_read():
 def test_smooth_checks_beta(beta):
     with pytest.raises(ValueError, match="smooth: beta must be"):
         smooth([1.0], beta)
+    with pytest.raises(ValueError, match="smooth_both_ways: beta must be"):
+        smooth_both_ways([1.0], beta)
