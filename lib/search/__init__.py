@@ -1,0 +1,1 @@
+"""The search for a good learning rate, one file a method."""
