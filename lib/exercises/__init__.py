@@ -109,3 +109,22 @@ def mistaken(answer, value, hint: str, tolerance: float = 1e-3) -> None:
     except Wrong:
         return
     raise Wrong(hint)
+
+
+def convict(answer, suspects: dict, faults: dict, advice: str) -> None:
+    """Raise `Wrong` unless ``answer`` names the fault of every suspect.
+
+    Args:
+        answer: {suspect: fault}.
+        suspects: {suspect: what has the fault}.
+        faults: {fault: (the suspect that has it, or None; what brings it to light)}.
+        advice: what to do with an innocent one, with ``{}`` where what brings it to light is named.
+    """
+    if not isinstance(answer, dict) or answer.keys() != suspects.keys():
+        raise Wrong(f"A dict with one fault for each suspect is asked for: {dict.fromkeys(suspects, '...')}.")
+    for suspect, fault in answer.items():
+        if fault not in faults:
+            raise Wrong(f"{suspect}: {fault!r} is not on the list: {', '.join(faults)}.")
+        guilty, light = faults[fault]
+        if guilty != suspect:
+            raise Wrong(f"{suspect} is innocent of {fault!r}: {advice.format(light)}.")

@@ -7,7 +7,7 @@ with one of them is told which.
 import numpy as np
 
 from lib.arrays import sqrt
-from lib.exercises import Exercises, Wrong, mistaken, near, several
+from lib.exercises import Exercises, Wrong, convict, mistaken, near, several
 from lib.optimizers import adagrad
 
 check = Exercises()
@@ -225,14 +225,7 @@ BUGS = {
 
 @check.exercise(8)
 def which_bug(answer):
-    if not isinstance(answer, dict) or answer.keys() != suspects.keys():
-        raise Wrong(f"A dict with one bug for each suspect is asked for: {dict.fromkeys(suspects, '...')}.")
-    for suspect, bug in answer.items():
-        if bug not in BUGS:
-            raise Wrong(f"{suspect}: {bug!r} is not on the list: {', '.join(BUGS)}.")
-        guilty, experiment = BUGS[bug]
-        if guilty != suspect:
-            raise Wrong(f"{suspect} is innocent of {bug!r}: give it {experiment} and compare with the right Adagrad.")
+    convict(answer, suspects, BUGS, "give it {} and compare with the right Adagrad")
     return "A and C have no rate for each parameter, and B is RMSProp: all three lower a loss."
 
 

@@ -9,7 +9,7 @@ import math
 import numpy as np
 
 from lib.arrays import sqrt
-from lib.exercises import Exercises, Wrong, mistaken, near, result_of, several
+from lib.exercises import Exercises, Wrong, convict, mistaken, near, result_of, several
 from lib.optimizers import adam
 from lib.optimizers.rule import named_for
 
@@ -224,14 +224,7 @@ BUGS = {
 
 @check.exercise(5)
 def which_bug(answer):
-    if not isinstance(answer, dict) or answer.keys() != suspects.keys():
-        raise Wrong(f"A dict with one bug for each suspect is asked for: {dict.fromkeys(suspects, '...')}.")
-    for suspect, bug in answer.items():
-        if bug not in BUGS:
-            raise Wrong(f"{suspect}: {bug!r} is not on the list: {', '.join(BUGS)}.")
-        guilty, experiment = BUGS[bug]
-        if guilty != suspect:
-            raise Wrong(f"{suspect} is innocent of {bug!r}: give it {experiment} and compare with the right Adam.")
+    convict(answer, suspects, BUGS, "give it {} and compare with the right Adam")
     return "None of the three crashes, and each can lower a loss: only a comparison finds them."
 
 

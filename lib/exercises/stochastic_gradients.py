@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, mistaken, near, result_of, several
+from lib.exercises import Exercises, Wrong, convict, mistaken, near, result_of, several
 
 check = Exercises()
 
@@ -90,14 +90,7 @@ FAULTS = {
 
 @check.exercise(4)
 def three_dealers(answer):
-    if not isinstance(answer, dict) or answer.keys() != dealers.keys():
-        raise Wrong(f"A dict with one fault for each dealer is asked for: {dict.fromkeys(dealers, '...')}.")
-    for dealer, fault in answer.items():
-        if fault not in FAULTS:
-            raise Wrong(f"{dealer}: {fault!r} is not on the list: {', '.join(FAULTS)}.")
-        guilty, look = FAULTS[fault]
-        if guilty != dealer:
-            raise Wrong(f"{dealer} is innocent of {fault!r}: {look}.")
+    convict(answer, dealers, FAULTS, "{}")
     return "C is the worst: nobody ever learns from the last examples, and no loss of a batch shows it."
 
 
