@@ -6,8 +6,9 @@ Ours run four times: the rule alone, on NumPy (on a GPU, on PyTorch); the same c
 `Optimizer.step`, which runs it with all its checks; and `Compiled`, which makes one kernel of it. Each round times
 every contender once, in an order drawn anew, so that a busy moment of the machine falls on all alike, and the smallest
 time of all rounds counts. Where large arrays come to lie in memory makes a step up to a quarter faster or slower, for
-as long as they lie there; so a million parameters and more are measured in five processes, and the median counts. All
-may use all cores.
+as long as they lie there; so a million and ten million parameters are measured in five processes. Where contenders fill
+most of the memory, the system moves pages about under them; so with a hundred million two of them run at a time, beside
+`Compiled`, three times. A contender's time is the median of its multiples of `Compiled`'s. All may use all cores.
 
 Beside the times stands the floor: the bytes that a step must move, over the bandwidth of this machine, measured in the
 same rounds. Memory is what a step takes beyond what lies there before it, at its peak.
@@ -16,6 +17,7 @@ The record is written after each row; a run that was stopped goes on where it wa
 """
 
 import argparse
+import functools
 import json
 import math
 import os
@@ -49,14 +51,16 @@ SIZES = (10, 10_000, 1_000_000, 10_000_000, 100_000_000)
 # The rules that torch and Keras have, entry by entry; of these, from a million parameters on, those that torch fuses.
 MEASURED = [name for name in DIALECTS["torch"] if RULES[name].each == "entry" and name in DIALECTS["keras"]]
 FUSED = ("gradient_descent", "momentum", "nesterov", "adagrad", "adam", "adamw", "amsgrad")
+HUGE = 50_000_000  # parameters from which on contenders are measured two at a time
 FEW = 100_000  # parameters up to which `Optimizer`, which looks at every entry, takes part
 # What is timed for the floor, and the arrays that it moves: on a CPU a sum in place, since a copy there reads what it
 # overwrites, unseen; on a GPU a copy.
 BANDWIDTH = "bandwidth"
+REFERENCE = "our Compiled"  # takes part in every process, so that the others' times can be compared across them
 MOVES = {"cpu": 3, "cuda": 2}
 
 
-def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
+def contenders(name: str, size: int, dtype: str, device: str = "cpu", only=None) -> dict:
     """For each contender a function without arguments that takes one step with ``size`` parameters.
 
     Args:
@@ -64,27 +68,27 @@ def contenders(name: str, size: int, dtype: str, device: str = "cpu") -> dict:
         size: entries of the one parameter.
         dtype: "float32" or "float64".
         device: "cpu", or "cuda", where only ours and torch take part.
+        only: names of those to make; all by default.
     """
     draw = np.random.default_rng(0)
     x, g = (draw.standard_normal(size, dtype) for _ in range(2))
     hyperparameters = RULES[name].defaults
     tensor = lambda: torch.tensor(x, device=device)
     gradient = torch.from_numpy(g).to(device)
-    steps = {BANDWIDTH: _bandwidth(tensor())}
-    given = (x, g) if device == "cpu" else (tensor(), gradient)
-    steps["our rule"] = _rule(name, *given, hyperparameters)
+    given = lambda: (x, g) if device == "cpu" else (tensor(), gradient)
+    torchs = lambda flavor: _torch(name, tensor(), gradient.clone(), flavor, hyperparameters)  # some write into it
+    make = {BANDWIDTH: lambda: _bandwidth(tensor()), "our rule": lambda: _rule(name, *given(), hyperparameters)}
     if size <= FEW:
-        steps["our Optimizer"] = _optimizer(Optimizer(RULES[name]), *given)
-    steps["our Compiled"] = _optimizer(Compiled(RULES[name]), tensor(), gradient)
-    for flavor in ("default", "foreach", "fused"):
-        step = _torch(name, tensor(), gradient.clone(), flavor, hyperparameters)  # some write into the gradient
-        steps |= {f"torch {flavor}": step} if step else {}
+        make["our Optimizer"] = lambda: _optimizer(Optimizer(RULES[name]), *given())
+    make[REFERENCE] = lambda: _optimizer(Compiled(RULES[name]), tensor(), gradient)
+    make |= {f"torch {flavor}": functools.partial(torchs, flavor) for flavor in ("default", "foreach", "fused")}
     if device == "cpu":
-        steps |= {f"keras {flavor}": _keras(name, x, g, flavor, hyperparameters) for flavor in ("eager", "tf.function")}
+        kerases = functools.partial(_keras, name, x, g, hyperparameters)
+        make |= {f"keras {flavor}": functools.partial(kerases, flavor) for flavor in ("eager", "tf.function")}
         if name in DIALECTS["optax"]:
-            steps["optax"] = _optax(name, x, g, hyperparameters)
-            steps["our rule, jax.jit"] = _jitted(name, x, g, hyperparameters)
-    return steps
+            make["optax"] = lambda: _optax(name, x, g, hyperparameters)
+            make["our rule, jax.jit"] = lambda: _jitted(name, x, g, hyperparameters)
+    return {key: step for key in make if (only is None or key in only) and (step := make[key]())}
 
 
 def _bandwidth(a):
@@ -123,7 +127,7 @@ def _torch(name, x, g, flavor, hyperparameters):
     return optimizer.step
 
 
-def _keras(name, x, g, flavor, hyperparameters):
+def _keras(name, x, g, hyperparameters, flavor):
     tf = keras_referee.tensorflow()
     variable, gradient = tf.Variable(x), tf.constant(g)
     optimizer = keras_referee.make(DIALECTS["keras"][name], hyperparameters)
@@ -174,7 +178,7 @@ def measure(steps: dict, size: int = 1, device: str = "cpu") -> dict[str, float]
     best = dict.fromkeys(steps, math.inf)
     wait = torch.cuda.synchronize if device == "cuda" else lambda: None
     few = size <= FEW
-    rounds, calls = (40, 20) if few else (20, 1) if size < 50_000_000 else (6, 1)
+    rounds, calls = (40, 20) if few else (20, 1) if size < HUGE else (10, 1)
     calls = max(calls, 5) if device == "cuda" else calls
     for step in steps.values():
         step()
@@ -208,19 +212,25 @@ def peak(step, device: str = "cpu") -> int | None:
     return 1024 * max(0, kilobytes("VmHWM") - before)
 
 
-def sample(name: str, size: int, dtype: str, device: str) -> tuple[dict, dict]:
+def sample(name: str, size: int, dtype: str, device: str, only=None) -> tuple[dict, dict]:
     """Seconds a step of each contender, and of large sizes the bytes that a step holds at its peak."""
     torch.set_num_threads(os.cpu_count() or 1)
-    steps = contenders(name, size, dtype, device)
+    steps = contenders(name, size, dtype, device, only)
     seconds = measure(steps, size, device)
     del steps[BANDWIDTH]
     # Below, what the allocator keeps in reserve would hide it.
     return seconds, {key: peak(step, device) for key, step in steps.items()} if size >= 10_000_000 else {}
 
 
-def places(size: int) -> int:
-    """How often arrays of a size are laid into memory anew: once, where caches hold them."""
-    return 5 if size > FEW else 1
+def processes(size: int, device: str) -> list:
+    """The contenders of each process: all, or of huge arrays two beside `REFERENCE`, so that most memory stays free."""
+    if size <= FEW:
+        return [None]
+    if size < HUGE or device == "cuda":
+        return 5 * [None]
+    pairs = [("our rule", "torch default"), ("torch foreach", "torch fused"), ("keras eager", "keras tf.function"),
+             ("optax", "our rule, jax.jit")]  # fmt: skip
+    return 3 * [{BANDWIDTH, REFERENCE, *pair} for pair in pairs]
 
 
 def alone(function, *arguments):
@@ -229,21 +239,28 @@ def alone(function, *arguments):
         return process.submit(function, *arguments).result()
 
 
+def together(times: list[dict]) -> dict:
+    """Seconds a step of each contender, of those of several processes: the median of its multiples of `REFERENCE`'s."""
+    reference = statistics.median(it[REFERENCE] for it in times)
+    names = dict.fromkeys(key for it in times for key in it)
+    return {key: reference * statistics.median(it[key] / it[REFERENCE] for it in times if key in it) for key in names}
+
+
 def row(name: str, size: int, dtype: str, device: str) -> dict:
     """Times in microseconds, the floor among them, and peaks in bytes a parameter."""
     given = name, size, dtype, device
-    samples = [alone(sample, *given) for _ in range(places(size))] if size > FEW else [sample(*given)]
+    samples = [sample(*given) if size <= FEW else alone(sample, *given, only) for only in processes(size, device)]
     times, held = zip(*samples, strict=True)
-    median = {key: statistics.median(it[key] for it in times) for key in times[0]}
+    median = together(times)
     seconds = median.pop(BANDWIDTH)
     itemsize, arrays = np.dtype(dtype).itemsize, 1 + len(RULES[name].state)
     moved = itemsize * size * (2 * arrays + 1)  # x and the state are read and written, the gradient is read
     bandwidth = MOVES[device] * itemsize * size / seconds
     found = {"dtype": dtype, "size": size, "rule": name, "floor": moved / bandwidth} | median
     found = {key: round(1e6 * it, 2) if isinstance(it, float) else it for key, it in found.items()}
-    if held[0]:
+    if held := {key: it for holds in held for key, it in holds.items()}:
         found["GB/s"] = round(bandwidth / 1e9, 1)
-        found["peak"] = {key: None if it is None else round(it / size, 2) for key, it in held[0].items()}
+        found["peak"] = {key: None if it is None else round(it / size, 2) for key, it in held.items()}
     return found
 
 
@@ -255,14 +272,14 @@ def rows_wanted(rules, sizes, device) -> list[tuple]:
 
 
 def lacking(name: str, size: int, dtype: str, device: str) -> str:
-    """Why a row cannot be measured here: the memory that all contenders take together; or nothing."""
+    """Why a row cannot be measured here: the memory that the contenders of a process take together; or nothing."""
     itemsize, states = np.dtype(dtype).itemsize, len(RULES[name].state)
     if device == "cuda":
         arrays, free = 12 + 5 * states, torch.cuda.mem_get_info()[0]
     else:  # what is there for the asking, files in the page cache included
-        arrays, free = 33 + 9 * states, psutil.virtual_memory().available
+        arrays, free = (33 + 9 * states if size < HUGE else 17 + 3 * states), psutil.virtual_memory().available
     needed = arrays * size * itemsize
-    words = f"{name} of {size:,}: all contenders take {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; left out."
+    words = f"{name} of {size:,}: contenders take {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; left out."
     return words if needed > free else ""
 
 
@@ -306,7 +323,7 @@ def main(arguments=None) -> None:
             "command": f"python -m lib.referees.speed --device {given.device}",
             "date": date.today().isoformat(),
             "unit": "microseconds a step, smallest of interleaved rounds, all cores; from 1,000,000 parameters on "
-            f"the median of {places(FEW + 1)} processes; peaks in bytes a parameter",
+            "the median of the multiples of our Compiled in several processes; peaks in bytes a parameter",
             "machine": machine(given.device),
             "versions": versions("numpy", "torch", "tensorflow", "keras", "jax", "optax"),
             "rows": rows,
