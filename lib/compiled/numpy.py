@@ -23,7 +23,7 @@ from dataclasses import dataclass
 import numba
 import numpy as np
 
-from lib import arrays
+from lib import arrays as of_library
 
 DTYPES = {np.dtype(np.float32): numba.float32, np.dtype(np.float64): numba.float64}
 SMALL = 2**18  # entries that one thread steps sooner than several are given their parts
@@ -39,6 +39,8 @@ def checked(argument, name, a, x=None) -> np.ndarray:
             return a
         if x is not None and a.dtype == x.dtype and a.shape == x.shape:
             return a
+    if isinstance(a, np.generic) and x is not None:  # NumPy makes a number of an array without dimensions
+        return checked(argument, name, np.asarray(a), x)
     which = f"{argument}[{name!r}]"
     if not isinstance(a, np.ndarray):
         raise TypeError(f"{which} must be a NumPy array, like its parameter, got {type(a).__name__}; convert it.")
@@ -152,7 +154,7 @@ def _kernel(rule, dtype) -> Kernel:
     update = _source("update", [*trace.arrays, *met], [
         *(f"{number} = real({number})" for number in met), "for _i in range(len(x)):", *(f"    {line}" for line in loop)
     ])  # fmt: skip
-    of_entries, of_numbers = vars(math) | {"real": real}, vars(math) | {f: getattr(arrays, f) for f in FUNCTIONS}
+    of_entries, of_numbers = vars(math) | {"real": real}, vars(math) | {f: getattr(of_library, f) for f in FUNCTIONS}
     exec(numbers, of_numbers)
     exec(update, of_entries)
     views = [numba.types.Array(real, 1, "C", readonly=a not in changing) for a in trace.arrays]
