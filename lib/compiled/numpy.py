@@ -4,10 +4,10 @@ The rule is called once, with stand-ins for its arrays and numbers. NumPy tells 
 calls, and each becomes a line of code: of a function of numbers, which Python runs once a step, or of the kernel's
 loop, which numba compiles. ``kernel_for(...).source`` shows both.
 
-Every operation of the kernel rounds as NumPy's does, in the dtype of the arrays: numba fuses none and reorders none, as
-long as it is not told to (``fastmath``), and what it computes with are the numbers that NumPy would be given. So the
-kernel takes the rule's steps bit for bit, and no bound is needed. In double precision, float32 would be rounded less
-often; it would take twice as long, and be another step.
+The kernel computes in the dtype of its arrays. Each operation rounds as NumPy's does: numba fuses none and reorders
+none as long as it is not told to (``fastmath``), and the numbers are those that NumPy would be given. So it takes the
+rule's steps bit for bit, and no bound is needed; only where a rule takes the logarithm, cosine or power of an array may
+it differ, by a few ulps. To compute float32 in double precision would take twice as long and be another step.
 
 numba compiles in memory. It could keep kernels on disk, but knows them by the file of their source, and these have
 none.
@@ -95,7 +95,7 @@ class Kernel:
     source: str
 
     def step(self, lists, numbers):
-        """Step each list of arrays: in parts where they are long, with a thread for each."""
+        """Step each list of arrays: in parts where they are long, with a thread for each, which changes no bit."""
         for arrays in lists:
             if arrays[0].ndim != 1:
                 arrays = [a.ravel() for a in arrays]  # not copies, since they are contiguous
@@ -116,7 +116,10 @@ class Kernel:
 
 @functools.cache
 def _threads(count) -> ThreadPoolExecutor:
-    """Threads of Python's, which compute at the same time because a kernel does not hold the interpreter's lock."""
+    """Threads of Python's. They compute at the same time, because a kernel does not hold the interpreter's lock.
+
+    Those that numba makes itself would bring a second OpenMP beside PyTorch's, and a second kernel to compile.
+    """
     return ThreadPoolExecutor(count)
 
 
@@ -147,7 +150,7 @@ def _kernel(rule, dtype) -> Kernel:
     changing, met = ["x", *rule.state], trace.met.values()
     numbers = _source("numbers", ["t", *rule.defaults], [*_steps(trace.numbers), f"return [{', '.join(trace.met)}]"])
     loop = [
-        *(f"_{a} = {a}[_i]" for a in trace.arrays),
+        *(f"{a}_ = {a}[_i]" for a in trace.arrays),
         *_steps(trace.entries),
         *(f"{a}[_i] = {new}" for a, new in zip(changing, trace.outputs, strict=True)),
     ]
@@ -206,7 +209,7 @@ class Trace:
     def __init__(self, rule):
         self.rule, self.numbers, self.entries, self.met = rule, {}, {}, {}
         self.arrays = ["x", "g", *["curvature"] * rule.takes_curvature, *rule.state]
-        given = [StandIn(self, f"_{name}", "entry") for name in self.arrays]
+        given = [StandIn(self, f"{name}_", "entry") for name in self.arrays]
         given += [StandIn(self, "t", "number")] * rule.counts_steps
         new = rule(*given, **{name: StandIn(self, name, "number") for name in rule.defaults})
         values = new if rule.state else (new,)

@@ -134,11 +134,16 @@ def _bundles(lists):
 def kernel_for(rule, given, hyperparameters) -> Kernel:
     """What steps the arrays that are given: [x, g, maybe curvature, *state]."""
     x = given[0]
-    counts = tuple((key, value) for key, value in hyperparameters.items() if range_of(key) is COUNT)
+    counts = tuple((key, hyperparameters[key]) for key in _whole_numbers(rule))
     alone = rule.each == "entry" and not any(map(callable, rule.state.values()))
     shapes = len(given) if alone else tuple(a.shape for a in given)
     threads = torch.get_num_threads() if x.numel() >= SMALL and x.device.type == "cpu" else 1
     return _kernel(rule, x.dtype, x.device, threads, counts, shapes)
+
+
+@functools.cache
+def _whole_numbers(rule) -> list[str]:
+    return [key for key in rule.defaults if range_of(key) is COUNT]
 
 
 @functools.cache
