@@ -26,7 +26,7 @@ import numpy as np
 from lib import arrays as of_library
 
 DTYPES = {np.dtype(np.float32): numba.float32, np.dtype(np.float64): numba.float64}
-SMALL = 2**19  # entries that one thread steps sooner than several are woken and given their parts
+SMALL = 2**21  # entries that one thread steps sooner than several are woken and given their parts
 
 
 def checked(argument, name, a, x=None) -> np.ndarray:

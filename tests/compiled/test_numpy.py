@@ -134,6 +134,7 @@ def test_every_shape(shape, dtype):
 def test_large_arrays_are_stepped_by_all_threads(dtype, count, monkeypatch):
     """And equally: above the size from which on there are several, and just below."""
     monkeypatch.setattr(compiled.numba.config, "NUMBA_NUM_THREADS", count)
+    monkeypatch.setattr(compiled, "SMALL", 2**15)
     calls, in_parts = [], compiled.Kernel._step_in_parts
     monkeypatch.setattr(
         compiled.Kernel, "_step_in_parts", lambda self, *given: calls.append(len(given[0][0])) or in_parts(self, *given)
