@@ -2,13 +2,14 @@
 
     python -m lib.referees.speed [--device cuda] [--sizes 10 10000 ...] [RULE ...]
 
-Ours run four times: the rule alone, on NumPy (on a GPU, on PyTorch); the same compiled by JAX, as optax is;
-`Optimizer.step`, which runs it with all its checks; and `Compiled`, which makes one kernel of it. Each round times
-every contender once, in an order drawn anew, so that a busy moment of the machine falls on all alike, and the smallest
-time of all rounds counts. Where large arrays come to lie in memory makes a step up to a quarter faster or slower, for
-as long as they lie there; so a million and ten million parameters are measured in five processes. Where contenders fill
-most of the memory, the system moves pages about under them; so with a hundred million two of them run at a time, beside
-`Compiled`, three times. A contender's time is the median of its multiples of `Compiled`'s. All may use all cores.
+Ours run five times: the rule alone, on NumPy (on a GPU, on PyTorch); the same compiled by JAX, as optax is;
+`Optimizer.step`, which runs it with all its checks; and `Compiled`, which makes one kernel of it, for PyTorch and, on a
+CPU, for NumPy. Each round times every contender once, in an order drawn anew, so that a busy moment of the machine
+falls on all alike, and the smallest time of all rounds counts. Where large arrays come to lie in memory makes a step up
+to a quarter faster or slower, for as long as they lie there; so a million and ten million parameters are measured in
+five processes. Where contenders fill most of the memory, the system moves pages about under them; so with a hundred
+million two of them run at a time, beside PyTorch's `Compiled`, three times. A contender's time is the median of its
+multiples of that `Compiled`'s. All may use all cores.
 
 Beside the times stands the floor: the bytes that a step must move, over the bandwidth of this machine, measured in the
 same rounds. Memory is what a step takes beyond what lies there before it, at its peak.
@@ -56,7 +57,8 @@ FEW = 100_000  # parameters up to which `Optimizer`, which looks at every entry,
 # What is timed for the floor, and the arrays that it moves: on a CPU a sum in place, since a copy there reads what it
 # overwrites, unseen; on a GPU a copy.
 BANDWIDTH = "bandwidth"
-REFERENCE = "our Compiled"  # takes part in every process, so that the others' times can be compared across them
+# PyTorch's. It takes part in every process, so that the others' times can be compared across them.
+REFERENCE = "our Compiled"
 MOVES = {"cpu": 3, "cuda": 2}
 
 
@@ -81,6 +83,8 @@ def contenders(name: str, size: int, dtype: str, device: str = "cpu", only=None)
     if size <= FEW:
         make["our Optimizer"] = lambda: _optimizer(Optimizer(RULES[name]), *given())
     make[REFERENCE] = lambda: _optimizer(Compiled(RULES[name]), tensor(), gradient)
+    if device == "cpu":
+        make["our Compiled, NumPy"] = lambda: _optimizer(Compiled(RULES[name]), x.copy(), g)
     make |= {f"torch {flavor}": functools.partial(torchs, flavor) for flavor in ("default", "foreach", "fused")}
     if device == "cpu":
         kerases = functools.partial(_keras, name, x, g, hyperparameters)
@@ -229,7 +233,7 @@ def processes(size: int, device: str) -> list:
     if size < HUGE or device == "cuda":
         return 5 * [None]
     pairs = [("our rule", "torch default"), ("torch foreach", "torch fused"), ("keras eager", "keras tf.function"),
-             ("optax", "our rule, jax.jit")]  # fmt: skip
+             ("optax", "our rule, jax.jit"), ("our Compiled, NumPy",)]  # fmt: skip
     return 3 * [{BANDWIDTH, REFERENCE, *pair} for pair in pairs]
 
 
@@ -277,18 +281,19 @@ def lacking(name: str, size: int, dtype: str, device: str) -> str:
     if device == "cuda":
         arrays, free = 12 + 5 * states, torch.cuda.mem_get_info()[0]
     else:  # what is there for the asking, files in the page cache included
-        arrays, free = (33 + 9 * states if size < HUGE else 17 + 3 * states), psutil.virtual_memory().available
+        arrays, free = (34 + 10 * states if size < HUGE else 17 + 3 * states), psutil.virtual_memory().available
     needed = arrays * size * itemsize
     words = f"{name} of {size:,}: contenders take {needed / 1e9:.0f} GB, {free / 1e9:.0f} GB are free; left out."
     return words if needed > free else ""
 
 
 def ratios(rows: list[dict]) -> pd.DataFrame:
-    """Times as multiples of the fastest of ours, the rule or `Compiled`, as text; of rows of a record."""
+    """Times as multiples of the fastest of ours, the rule or a `Compiled`, as text; of rows of a record."""
     table = pd.DataFrame(rows).drop(columns=["peak", "GB/s"], errors="ignore")
     table["floor"] = table["floor"].where(table["size"] > FEW)  # with few bytes, the call is what was measured
     table = table.assign(size=table["size"].map("{:,}".format)).set_index(["rule", "dtype", "size"])
-    table = table.div(table[["our rule", "our Compiled"]].min(axis=1), axis=0)
+    ours = [key for key in table if key == "our rule" or key.startswith(REFERENCE)]
+    table = table.div(table[ours].min(axis=1), axis=0)
     return table.map(lambda ratio: "" if math.isnan(ratio) else f"{ratio:.2f}" if ratio < 10 else f"{ratio:.0f}")
 
 

@@ -1,12 +1,7 @@
-"""The fast path: a rule compiled into one pass over memory, which steps PyTorch's tensors in place.
+"""PyTorch's tensors, by Inductor.
 
-What is compiled, by PyTorch's Inductor, is the rule itself; there is no second copy of its equation. It is cut in two.
-What follows from numbers alone, such as ``1 - beta1**t``, is computed once a step, by Python, as in the rule. What it
-does to arrays becomes one kernel, which is given these numbers; so neither a schedule nor the next step compiles
-anything again.
-
-For models on a CPU or a GPU with arrays of some 100,000 entries and more. `Optimizer` needs no compiler, steps any
-array, looks at every entry, and is faster where arrays are small.
+PyTorch traces a step of the rule, as a graph of its operations. It is cut in two, and Inductor makes one kernel of what
+it does to arrays.
 """
 
 import functools
@@ -23,7 +18,6 @@ from torch.fx.experimental.symbolic_shapes import GuardOnDataDependentSymNode
 
 from lib.arrays import cos, log, maximum, minimum, sign, sqrt, where
 from lib.checks import COUNT, range_of
-from lib.optimizers.optimizer import Optimizer, pair
 
 aten = torch.ops.aten
 
@@ -32,115 +26,49 @@ EXAMPLE = 2**20  # entries of the arrays that a kernel is compiled with; it step
 LONGEST = 2**30  # entries that a kernel may index with 32 bits
 
 
-class Compiled(Optimizer):
-    """Step a list or dict of PyTorch tensors in place, with one update rule, compiled.
+def checked(argument, name, a, x=None) -> torch.Tensor:
+    """``a``, detached, if it is a tensor that a kernel can step; a gradient must be like its parameter ``x``.
 
-        optimizer = Compiled(adam, lr=0.01)
-        optimizer.step(params, grads)
-
-    A step allocates nothing in proportion to the parameters, unless the rule sees whole arrays. The first step, and the
-    first with another dtype or device, takes the seconds that compiling takes. Rules that see whole arrays or step
-    matrices are compiled for each shape.
-
-    Unlike `Optimizer` it does not look for entries that are not finite: that would take as long as the step.
-
-    Args, attributes: as in `Optimizer`. The tensors of ``state`` change in place, too: copy what is to be kept.
+    Errors call it ``argument[name]``.
     """
-
-    def step(self, params, grads, curvatures=None):
-        """Take one step. When it raises, nothing has changed: neither the parameters, nor ``state``, nor ``t``.
-
-        Args:
-            params: list, tuple or dict of contiguous float32 or float64 tensors; they change.
-            grads: their gradients: list or tuple for list or tuple, dict with the same keys for dict; of the same
-                shapes, dtypes and devices.
-            curvatures: for a rule that takes curvature, estimates of the diagonal of the Hessian, given like ``grads``.
-
-        Returns:
-            ``params``.
-
-        Raises:
-            TypeError: wrong container, not a tensor, another dtype or layout, or curvatures for a rule that takes none,
-                or the other way round; or a rule that cannot be compiled, because it branches on a value.
-            KeyError: a parameter has no gradient, or a gradient no parameter.
-            ValueError: nothing to step, mismatched number, shape or device, a tensor that is not contiguous, one that
-                was computed from others with gradients, one that is listed twice, or a parameter that is not a matrix
-                for a rule that steps matrices.
-            RuntimeError: there is no compiler.
-        """
-        pairs, curved = pair(params, grads), self._pair_curvatures(params, curvatures)
-        hyperparameters = self.hyperparameters_at(self.t)
-        if self.state and self.state.keys() != pairs.keys():
-            raise KeyError(
-                f"params: this optimizer holds state for {list(self.state)}, got {list(pairs)}; "
-                "use one Compiled for each set of parameters."
-            )
-        counts = tuple((key, value) for key, value in hyperparameters.items() if range_of(key) is COUNT)
-        states, work, addresses = {}, [], {}
-        for name, (x, g) in pairs.items():
-            _check(f"params[{name!r}]", x)
-            _check(f"grads[{name!r}]", g, x)
-            if x.numel() and (twin := addresses.setdefault((x.device, x.data_ptr()), name)) != name:
-                raise ValueError(f"params[{name!r}] and params[{twin!r}] are the same tensor; pass it once.")
-            x, *given = (a.detach() for a in (x, g, *curved.get(name, ())))
-            states[name] = self._state_of(name, x, hyperparameters)
-            arrays = [x, *given, *states[name].values()]
-            work.append((self._kernel_for(arrays, counts), arrays))
-        numbers = {kernel: kernel.numbers(self.t + 1, *hyperparameters.values()) for kernel in dict(work)}
-        for kernel, bundle in _bundles(work):
-            kernel.step(bundle, numbers[kernel])
-        self.t, self.state = self.t + 1, states
-        return params
-
-    def _pair_curvatures(self, params, curvatures) -> dict:
-        if self.rule.takes_curvature == (curvatures is not None) is True:
-            for name, (x, curvature) in (curved := pair(params, curvatures, "curvatures")).items():
-                _check(f"params[{name!r}]", x)
-                _check(f"curvatures[{name!r}]", curvature, x)
-            return {name: (curvature,) for name, (_, curvature) in curved.items()}
-        return super()._pair_curvatures(params, curvatures)  # which says what is wrong
-
-    def _state_of(self, name, x, hyperparameters) -> dict:
-        state = super()._state_of(name, x, hyperparameters)
-        if name not in self.state:
-            return {key: s.clone() if s is x else s for key, s in state.items()}
-        for key, s in state.items():
-            if s.device != x.device or not s.is_contiguous():
-                raise ValueError(
-                    f"state[{name!r}][{key!r}] must be contiguous and on {x.device}, like params[{name!r}]; "
-                    f"use .to({str(x.device)!r}).contiguous()."
-                )
-        return state
-
-    def _kernel_for(self, arrays, counts):
-        x, rule = arrays[0], self.rule
-        alone = rule.each == "entry" and not any(map(callable, rule.state.values()))
-        shapes = len(arrays) if alone else tuple(a.shape for a in arrays)
-        threads = torch.get_num_threads() if x.numel() >= SMALL and x.device.type == "cpu" else 1
-        return _kernel(rule, x.dtype, x.device, threads, counts, shapes)
-
-
-def _check(name, a, x=None):
-    """Raise unless ``a`` is a tensor that a kernel can step; a gradient must be like its parameter ``x``."""
+    which = f"{argument}[{name!r}]"
     if not isinstance(a, torch.Tensor):
-        raise TypeError(
-            f"{name} must be a PyTorch tensor, got {type(a).__name__}; lib.optimizers.Optimizer steps other arrays."
-        )
+        raise TypeError(f"{which} must be a PyTorch tensor, like its parameter, got {type(a).__name__}; convert it.")
     if a.layout is not torch.strided:
-        raise TypeError(f"{name} has the layout {a.layout}; convert it: .to_dense().")
+        raise TypeError(f"{which} has the layout {a.layout}; convert it: .to_dense().")
     if x is None:
         if a.dtype not in (torch.float32, torch.float64):
-            raise TypeError(f"{name} has dtype {a.dtype}, but only float32 and float64 are compiled; convert it.")
+            raise TypeError(f"{which} has dtype {a.dtype}, but only float32 and float64 are compiled; convert it.")
         if a.requires_grad and not a.is_leaf:
-            raise ValueError(f"{name} was computed from other tensors that require gradients; step those.")
+            raise ValueError(f"{which} was computed from other tensors that require gradients; step those.")
     elif (a.dtype, a.shape, a.device) != (x.dtype, x.shape, x.device):
         error = TypeError if a.dtype != x.dtype else ValueError
         raise error(
-            f"{name} is {a.dtype} {tuple(a.shape)} on {a.device}, its parameter {x.dtype} {tuple(x.shape)} on "
+            f"{which} is {a.dtype} {tuple(a.shape)} on {a.device}, its parameter {x.dtype} {tuple(x.shape)} on "
             f"{x.device}; they must be equal."
         )
     if not a.is_contiguous():
-        raise ValueError(f"{name} is not contiguous in memory; use .contiguous().")
+        raise ValueError(f"{which} is not contiguous in memory; use .contiguous().")
+    return a.detach()
+
+
+def check_state(name, key, s, x):
+    """Raise unless ``s``, the state ``key`` of the parameter ``x``, can be stepped."""
+    if s.device != x.device or not s.is_contiguous():
+        raise ValueError(
+            f"state[{name!r}][{key!r}] must be contiguous and on {x.device}, like params[{name!r}]; "
+            f"use .to({str(x.device)!r}).contiguous()."
+        )
+
+
+def address(x) -> tuple:
+    """Where the entries of ``x`` lie."""
+    return x.device, x.data_ptr()
+
+
+def copy(a) -> torch.Tensor:
+    """A tensor of the same entries."""
+    return a.clone()
 
 
 # ---------- from a rule to a kernel ----------
@@ -163,10 +91,16 @@ class Kernel:
     any_length: bool
     changing: list[int]
 
-    def step(self, bundle, numbers):
+    def step(self, lists, numbers):
+        """Step each list of arrays."""
+        x = lists[0][0]
+        numbers = torch.tensor(numbers, dtype=x.dtype).to(x.device, non_blocking=True)
+        for bundle in _bundles(lists) if self.any_length else [[arrays] for arrays in lists]:
+            self.step_together(bundle, numbers)
+
+    def step_together(self, bundle, numbers):
         """Step each list of arrays in ``bundle``; several are copied together, stepped as one, and copied back."""
         x = bundle[0][0]
-        numbers = torch.tensor(numbers, dtype=x.dtype).to(x.device, non_blocking=True)
         lists = [[a if a.ndim == 1 else a.view(-1) for a in arrays] for arrays in zip(*bundle, strict=True)]
         if len(bundle) > 1:
             whole = [torch.cat(arrays) for arrays in lists]
@@ -181,21 +115,35 @@ class Kernel:
             self.update(*(a for (a,) in lists), numbers)
 
 
-def _bundles(work):
-    """What is stepped together, as pairs of a kernel and lists of arrays, of such pairs with one list each.
+def _bundles(lists):
+    """The lists of arrays that are stepped together.
 
     A call takes as long as stepping some 30,000 entries; so small arrays share one, up to `SMALL` entries of x.
     """
-    bundles, unfilled = [], {}
-    for kernel, arrays in work:
+    bundles, room = [], -1
+    for arrays in lists:
         size = arrays[0].numel()
-        room, bundle = unfilled.get(kernel, (-1, None))
-        if size > room or not kernel.any_length:
-            room, bundle = SMALL, []
-            bundles.append((kernel, bundle))
-        bundle.append(arrays)
-        unfilled[kernel] = room - size, bundle
+        if size > room:
+            bundles.append([])
+            room = SMALL
+        bundles[-1].append(arrays)
+        room -= size
     return bundles
+
+
+def kernel_for(rule, given, hyperparameters) -> Kernel:
+    """What steps the arrays that are given: [x, g, maybe curvature, *state]."""
+    x = given[0]
+    counts = tuple((key, hyperparameters[key]) for key in _whole_numbers(rule))
+    alone = rule.each == "entry" and not any(map(callable, rule.state.values()))
+    shapes = len(given) if alone else tuple(a.shape for a in given)
+    threads = torch.get_num_threads() if x.numel() >= SMALL and x.device.type == "cpu" else 1
+    return _kernel(rule, x.dtype, x.device, threads, counts, shapes)
+
+
+@functools.cache
+def _whole_numbers(rule) -> list[str]:
+    return [key for key in rule.defaults if range_of(key) is COUNT]
 
 
 @functools.cache
@@ -335,7 +283,7 @@ def _split(graph, examples, name) -> tuple[Callable, fx.GraphModule]:
         elif node.op == "call_function":
             function = OF_NUMBERS.get(node.target.overloadpacket.__name__)
             if function is None or not node.kwargs.keys() <= OF_CONSTANTS:
-                raise TypeError(f"{name}: {node.target} of numbers is not known to lib.compiled.OF_NUMBERS.")
+                raise TypeError(f"{name}: {node.target} of numbers is not known to lib.compiled.torch.OF_NUMBERS.")
             theirs[node] = numbers.call_function(function, fx.map_arg(node.args, theirs.__getitem__))
     numbers.output([theirs[node] for node in met])
     arrays.output(())
