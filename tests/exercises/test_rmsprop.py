@@ -26,7 +26,7 @@ def two(rule):
 
 
 CULPRITS = {"A": "averages gradients", "B": "weights swapped", "C": "never forgets"}
-TURN = 0.957  # of exercise 9; computed by stepping below
+TURN = 0.955  # of exercise 9; computed by stepping below
 
 RIGHT = [
     (1, 0.2),
