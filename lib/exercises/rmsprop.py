@@ -208,7 +208,9 @@ def first_step(answer):
     """How long the first step is at a rate of 0.001 and rho = 0.999."""
     mistaken(answer, 0.001 / np.sqrt(0.999), "After the first gradient v is 1 - rho times its square.", 1e-7)
     mistaken(answer, 0.001, "That would be Adam's first step, whose average is free of bias.", 1e-6)
-    mistaken(answer, 1.0, "The root is missing: v is 0.001 of the square, its root about a thirtieth of the size.", 1e-3)
+    mistaken(
+        answer, 1.0, "The root is missing: v is 0.001 of the square, its root about a thirtieth of the size.", 1e-3
+    )
     mistaken(answer, 0.001 * np.sqrt(0.001), "The other way round: a small v makes a long step.", 1e-6)
     near(answer, np.sqrt(0.001), 1e-4, "v = (1 - rho) g**2 and the step is lr * g / sqrt(v).")
     return "Some thirty rates. A longer memory makes a longer first step."
@@ -239,7 +241,9 @@ def cycle(answer):
 def leaky(answer):
     """The rate at which RMSProp with rho = 0.9 takes the steps of v = 0.9 v + g**2, x - 0.01 g / sqrt(v)."""
     mistaken(answer, 0.01, "At the same rate RMSProp's steps would be longer: its v is smaller.", 1e-6)
-    mistaken(answer, 0.01 / np.sqrt(0.1), "The other way round: the sum is the larger one, its steps are shorter.", 5e-5)
+    mistaken(
+        answer, 0.01 / np.sqrt(0.1), "The other way round: the sum is the larger one, its steps are shorter.", 5e-5
+    )
     mistaken(answer, 0.001, "v is ten times RMSProp's; the step goes with its root.", 1e-6)
     near(answer, 0.01 * np.sqrt(0.1), 1e-5, "This v is RMSProp's divided by 1 - rho, at every step.")
     return "The same rule in other units, exact at every step. Its first step is one rate of its own."
@@ -272,5 +276,7 @@ def nine_against_one(answer):
     """The rho from which on RMSProp follows the sum of nine gradients of 0.1 and one of -1."""
     right = brentq(lambda rho: drift(ROUND, rho), 0.5, 0.9999)
     mistaken(answer, 0.9, "At 0.9 the parameter still moves down: try it.", 1e-4)
-    near(answer, right, 0.003, "drift(ROUND, rho) changes its sign there: below it the parameter falls, above it rises.")
+    near(
+        answer, right, 0.003, "drift(ROUND, rho) changes its sign there: below it the parameter falls, above it rises."
+    )
     return "Below, the one large gradient is divided by a root that it has just raised itself: the rule walks uphill."

@@ -108,9 +108,7 @@ def test_steps_are_differences_of_positions():
     for g in (3.0, -4.0, 12.0):
         x, v = rmsprop(x, np.array([g]), v, lr=0.5, rho=0.7, eps=0.0)
         positions.append(x[0])
-    np.testing.assert_allclose(
-        steps_of(rmsprop, [3.0, -4.0, 12.0], lr=0.5, rho=0.7), -np.diff(positions), rtol=1e-12
-    )
+    np.testing.assert_allclose(steps_of(rmsprop, [3.0, -4.0, 12.0], lr=0.5, rho=0.7), -np.diff(positions), rtol=1e-12)
 
 
 @pytest.mark.parametrize("rule", MISTAKES, ids=lambda rule: rule.__name__)
