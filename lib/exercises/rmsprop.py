@@ -200,7 +200,7 @@ def spike(answer):
     mistaken(answer, 65.6, "There v is 2 and the step 1 / sqrt(2): half a rate needs v = 4.", 0.01)
     mistaken(answer, 6.58, "That is the half-life; the spike has to fall by more than half.", 0.01)
     near(answer, 56, 0.02, "v - 1 begins at about 1000 and falls by 0.9 a step; half a rate is v = 4.")
-    return "More than eight half-lives, for the spike counts with its square. Adagrad needs 3333 steps, from the start of a run."
+    return "More than eight half-lives: the spike counts with its square. Adagrad needs 3333 steps."
 
 
 @check.exercise(4)
