@@ -194,47 +194,46 @@ def from_memory(answer):
 
 @check.exercise(3)
 def spike(answer):
-    """How many steps after one gradient of 100 among gradients of 1 a step is half a rate again, at rho = 0.9."""
-    mistaken(answer, 3333, "That is Adagrad, which never forgets.", 1e-3)
-    mistaken(answer, 77, "The spike entered v with its share of 1 - rho: as 1000, not as 10,000.", 0.01)
-    mistaken(answer, 65.6, "There v is 2 and the step 1 / sqrt(2): half a rate needs v = 4.", 0.01)
-    mistaken(answer, 6.58, "That is the half-life; the spike has to fall by more than half.", 0.01)
-    near(answer, 56, 0.02, "v - 1 begins at about 1000 and falls by 0.9 a step; half a rate is v = 4.")
-    return "More than eight half-lives: the spike counts with its square. Adagrad needs 3333 steps."
+    """How many whole steps after one gradient of 30 among gradients of 1 a step is half a rate again, at rho = 0.95."""
+    mistaken(answer, 112, "The spike entered v with its share of 1 - rho: as 45, not as 900.", 0.01)
+    mistaken(answer, 75, "There v is 2 and the step 1 / sqrt(2): half a rate needs v = 4.", 0.02)
+    mistaken(answer, 13.5, "That is the half-life; the spike has to fall by more than half.", 0.04)
+    mistaken(answer, 52, "After 52 steps v is still above 4, if only just.", 1e-9)
+    near(answer, 53, 1e-9, "v - 1 begins at 44.95 and falls by 0.95 a step: how many until v is 4 or less?")
+    return "Four half-lives: the spike counts with its square."
 
 
 @check.exercise(4)
-def first_step(answer):
-    """How long the first step is at a rate of 0.001 and rho = 0.999."""
-    mistaken(answer, 0.001 / np.sqrt(0.999), "After the first gradient v is 1 - rho times its square.", 1e-7)
-    mistaken(answer, 0.001, "That would be Adam's first step, whose average is free of bias.", 1e-6)
-    mistaken(
-        answer, 1.0, "The root is missing: v is 0.001 of the square, its root about a thirtieth of the size.", 1e-3
-    )
-    mistaken(answer, 0.001 * np.sqrt(0.001), "The other way round: a small v makes a long step.", 1e-6)
-    near(answer, np.sqrt(0.001), 1e-4, "v = (1 - rho) g**2 and the step is lr * g / sqrt(v).")
-    return "Some thirty rates. A longer memory makes a longer first step."
+def first_steps(answer):
+    """Which step is the first that is shorter than two rates, at rho = 0.999 on gradients that keep their size."""
+    mistaken(answer, 1, "That would be Adam; RMSProp's first step is some thirty rates long.", 1e-9)
+    mistaken(answer, 287, "Step 287 is still a little longer than two rates.", 1e-9)
+    mistaken(answer, 1386, "There v is 3/4 of g**2: the step is 1.15 rates. Two rates need 1/4.", 1e-3)
+    mistaken(answer, 693, "There v is half of g**2, and the step sqrt(2) rates.", 1e-3)
+    near(answer, 288, 1e-9, "v is (1 - rho**t) g**2 after t steps: when does its root exceed half of g?")
+    return "The first was some thirty rates long. A longer memory makes longer first steps, and more of them."
 
 
 @check.exercise(5)
-def half_a_step(answer):
-    """The constant gradient on which Keras' steps, with epsilon = 1e-7 and v settled, are half a rate."""
-    scaled = np.asarray(answer, dtype=float) / 1e-4
-    mistaken(scaled, 1e-3, "That is with epsilon outside the root, as in PyTorch.", 1e-5)
-    mistaken(scaled, np.sqrt(10), "There v equals epsilon, and the step is 1 / sqrt(2) of a rate.", 5e-3)
-    mistaken(scaled, 1 / 3e3, "Under the root stands the square of the gradient: take the root once more.", 1e-4)
-    near(scaled, np.sqrt(10 / 3), 5e-3, "Solve g / sqrt(g**2 + epsilon) = 1/2 for g.")
-    return "A thousand times epsilon and more. Outside the root it would be epsilon itself."
+def tenth_of_a_step(answer):
+    """The constant gradient on which Keras' steps, with epsilon = 1e-7 and v settled, are a tenth of a rate."""
+    scaled = np.asarray(answer, dtype=float) / 1e-5
+    mistaken(scaled, 1e-2 / 9, "That is with epsilon outside the root, as in PyTorch.", 1e-4)
+    mistaken(scaled, np.sqrt(1e3 / 3), "That is for half a rate.", 1e-3)
+    mistaken(scaled, 1e-2 / 99, "The gradient stands squared under the root: take the root once more.", 1e-4)
+    near(scaled, np.sqrt(1e3 / 99), 5e-3, "Solve g / sqrt(g**2 + epsilon) = 1/10 for g.")
+    return "Three hundred times epsilon. Outside the root it would be a ninth of epsilon."
 
 
 @check.exercise(6)
 def cycle(answer):
-    """The largest rate at which RMSProp, in its cycle on x**2 / 2 without noise, has a loss of at most 2e-6."""
-    mistaken(answer, 0.002, "That is how far the cycle is from 0; it jumps from one side to the other.", 1e-5)
-    mistaken(answer, 0.001, "The other way round: the distance is half a rate.", 1e-5)
-    mistaken(answer, 0.0028284, "The loss is half the square of the distance.", 1e-5)
-    near(answer, 0.004, 1e-5, "The cycle is at a distance of half a rate; its loss is (lr / 2)**2 / 2.")
-    return "A tenth of the rate, a hundredth of the loss. With noise it would be a tenth."
+    """The largest rate at which RMSProp, in its cycle on 50 x**2 without noise, has a loss of at most 2e-6."""
+    scaled = np.asarray(answer, dtype=float) / 1e-4
+    mistaken(scaled, 2.0, "That is how far the cycle is from 0; it jumps from one side to the other.", 1e-3)
+    mistaken(scaled, 1.0, "The other way round: the distance is half a rate.", 1e-3)
+    mistaken(scaled, 40.0, "That is for x**2 / 2; here the loss is a hundred times as large at the same x.", 1e-3)
+    near(scaled, 4.0, 1e-3, "The cycle is at a distance of half a rate, here too; its loss is 50 (lr / 2)**2.")
+    return "A hundred times the curvature wants a tenth of the rate: the steps do not know of it."
 
 
 @check.exercise(7)
@@ -265,7 +264,7 @@ BUGS = {
 @check.exercise(8)
 def which_bug(answer):
     convict(answer, suspects, BUGS, "give it {} and compare with the right RMSProp")
-    return "All three lower a loss. B forgets so fast that it is close to the sign of the gradient."
+    return "B and C lower a loss all the same. A jumps where gradients change sign: its divisor passes through zero."
 
 
 ROUND = [0.1] * 9 + [-1.0]
@@ -277,6 +276,6 @@ def nine_against_one(answer):
     right = brentq(lambda rho: drift(ROUND, rho), 0.5, 0.9999)
     mistaken(answer, 0.9, "At 0.9 the parameter still moves down: try it.", 1e-4)
     near(
-        answer, right, 0.003, "drift(ROUND, rho) changes its sign there: below it the parameter falls, above it rises."
+        answer, right, 0.0006, "drift(ROUND, rho) changes its sign there: below it the parameter falls, above it rises."
     )
     return "Below, the one large gradient is divided by a root that it has just raised itself: the rule walks uphill."
