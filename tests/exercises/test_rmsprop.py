@@ -76,7 +76,7 @@ WRONG = [
     (4, 1, "Adam"),
     (4, 287, "a little longer"),
     (4, 1386, "need 1/4"),
-    (4, 693, "half of g"),
+    (4, 693, "sqrt(2) rates"),
     (4, 289, "exceed half"),
     (5, 1e-7 / 9, "PyTorch"),
     (5, np.sqrt(1e-7 / 3), "half a rate"),
