@@ -45,9 +45,7 @@ def one_step(answer):
     """(with L2, with AdamW): where x is after the first step from 2, gradient 0.5, rate 0.1, decay 0.1, eps 0."""
     l2, decoupled = several(answer, "(with L2, with AdamW)")
     mistaken(l2, 1.93, "With L2: 0.1 times the gradient is gradient descent. Adam's first step is one rate long.", 1e-6)
-    mistaken(
-        l2, 1.88, "With L2 the decay is part of the gradient, and the first step divides by that: one rate.", 1e-6
-    )
+    mistaken(l2, 1.88, "With L2 the decay is part of the gradient, and the first step divides by that: one rate.", 1e-6)
     near(l2, 1.9, 1e-6, "With L2: the gradient is 0.5 + 0.1 * 2, and the first step its sign times the rate.")
     mistaken(decoupled, 1.9, "With AdamW x shrinks as well, by rate times decay times x.", 1e-6)
     mistaken(decoupled, 1.7, "The decay is multiplied by the rate, too: 0.1 * 0.1 * 2.", 1e-6)
@@ -125,12 +123,12 @@ def from_memory(answer):
     """A function (x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay) -> (x, m, v): a step of AdamW."""
     given = adamw.defaults | {"lr": 0.1, "weight_decay": 0.5}
     gradients = np.random.default_rng(0).standard_normal((50, 3)) * np.array([1e-3, 1.0, 1e3])
-    m, v = np.full(3, 0.1), np.ones(3)
-    before = np.ones(3), gradients[0].copy(), m.copy(), v.copy()
-    result = result_of(answer, before[0], before[1], m, v, 1, **given)
+    first = [np.ones(3), gradients[0].copy(), np.full(3, 0.1), np.ones(3)]
+    before = [a.copy() for a in first]
+    result = result_of(answer, *first, 1, **given)
     if not isinstance(result, tuple) or len(result) != 3:
         raise Wrong("Return three things, the new x, m and v: return x, m, v.")
-    for name, a, b in zip("xgmv", (np.ones(3), gradients[0], np.full(3, 0.1), np.ones(3)), before, strict=True):
+    for name, a, b in zip("xgmv", first, before, strict=True):
         if not np.array_equal(a, b):
             raise Wrong(f"Your function changes its argument {name} in place; write {name} = {name} + ... instead.")
     with np.errstate(all="ignore"):
@@ -189,7 +187,7 @@ def port(answer):
     mistaken(answer, 1e-4, "PyTorch multiplies it by lr, and the paper does not: here 2e-7 would be left of it.", 1e-9)
     mistaken(answer, 2e-7, "The other way round: PyTorch multiplies by lr, so you have to divide.", 1e-9)
     mistaken(answer, 20, "Upside down: lr * weight_decay has to be 1e-4.", 1e-9)
-    near(answer, 0.05, 1e-9, "The schedule multiplies both forms alike. lr * weight_decay has to be the paper's lambda.")
+    near(answer, 0.05, 1e-9, "The schedule multiplies both alike. lr * weight_decay has to be the paper's lambda.")
     return "And if you then halve lr, weight_decay has to be doubled: the paper's decay did not know the rate."
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 import numpy as np
 from scipy.special import gammaln
 
-from lib.checks import COUNT, LENGTH, NON_NEGATIVE, SHARE, check_range
+from lib.checks import COUNT, LENGTH, SHARE, check_range
 from lib.data import digits
 from lib.experiments.generalization import few_digits
 from lib.networks import forward, log_softmax, relu

@@ -32,7 +32,7 @@ from lib.training import train
 # Where a weight comes to rest
 
 
-def walked(rule, curvature, minimum, noise, decay, lr=0.002, steps=6000, walkers=400):
+def walked(rule, curvature, minimum, noise, decay, lr=0.005, steps=8000, walkers=300):
     """The mean of many walks over the last half of their steps, and its standard error."""
     draw, x = np.random.default_rng(0), np.zeros(walkers)
     m = v = np.zeros(walkers)
@@ -50,7 +50,7 @@ def test_walks_rest_where_the_closed_forms_say(curvature, noise):
     mean, error = walked(l2(adam), curvature, 1.0, noise, 0.5)
     assert mean == pytest.approx(rest_of_l2(curvature, 1.0, 0.5), abs=5 * error + 0.01)
     mean, error = walked(adamw, curvature, 1.0, noise, 0.5)
-    # What is left out is the walk's trembling, a variance of about lr noise / (2 curvature) = 0.004 at most.
+    # What is left out is the walk's trembling, a variance of about lr noise / (2 curvature) = 0.01 at most.
     assert mean == pytest.approx(rest_of_decoupled(curvature, 1.0, 0.5, noise), abs=5 * error + 0.01)
 
 
@@ -73,7 +73,8 @@ def test_without_decay_both_rest_in_the_minimum():
 def test_the_games_are_the_papers():
     np.testing.assert_array_equal(spiked(3, 7), [3, -1, -1, 3, -1, -1, 3])
     figure = 10 * spiked(101, 202)
-    assert (figure[[0, 101]] == 1010).all() and (np.delete(figure, [0, 101]) == -10).all()
+    assert (figure[[0, 101]] == 1010).all()
+    assert (np.delete(figure, [0, 101]) == -10).all()
     assert spiked(101, 101).sum() == pytest.approx(1)
 
 
@@ -138,7 +139,8 @@ def test_the_power_mean_is_adams_at_2_and_adamaxs_in_the_limit():
         many.append(u)
     np.testing.assert_allclose(power_mean(g, 2, 0.99), two, rtol=1e-12)
     apart = [abs(power_mean(g, p, 0.99) / many - 1).max() for p in (32, 256, 4096)]
-    assert apart[0] > 4 * apart[1] > 16 * apart[2] and apart[2] < 0.01
+    assert apart[0] > 4 * apart[1] > 16 * apart[2]
+    assert apart[2] < 0.01
 
 
 def test_the_longest_step_of_adamax_is_reached():
@@ -195,7 +197,10 @@ def test_a_warm_up_is_adam_at_a_rising_rate():
 
 def test_digits_of_each_seed():
     x, y, x_val, y_val, x_test, y_test = many_digits([0, 1])
-    assert x.shape == (2, 1100, 64) and y_val.shape == (2, 247) and x_test.shape == (2, 450, 64)
+    assert x.shape == (2, 1100, 64)
+    assert y.shape == (2, 1100)
+    assert y_val.shape == (2, 247)
+    assert x_test.shape == (2, 450, 64)
     data = digits(seed=1)
     assert sorted(map(tuple, np.concatenate([x[1], x_val[1]]))) == sorted(map(tuple, data.x_train))
     np.testing.assert_array_equal(y_test[1], data.y_test)
@@ -203,7 +208,8 @@ def test_digits_of_each_seed():
 
 def test_few_digits_with_wrong_labels():
     x, y, x_val, y_val = few_with_wrong_labels(100, range(3), 0.2)
-    assert x.shape == x_val.shape == (3, 100, 64) and y.shape == y_val.shape == (3, 100)
+    assert x.shape == x_val.shape == (3, 100, 64)
+    assert y.shape == y_val.shape == (3, 100)
     clean = few_with_wrong_labels(100, range(3), 0.0)[1]
     assert 0.1 < (y != clean).mean() < 0.26
 
@@ -213,7 +219,7 @@ def test_nets_in_a_stack_learn_what_they_learn_alone():
     x, y, *_ = few_with_wrong_labels(60, range(2), 0.2)
     nets = [dense_layers((64, 5, 10), he, seed) for seed in range(2)]
     rates, losses = np.array([0.01, 0.01, 0.05, 0.05]), batch_losses(x, y, 16)
-    history, params = train_stack(losses, stack(nets * 2), adamw, rates, steps=10, weight_decay=0.3)
+    _, params = train_stack(losses, stack(nets * 2), adamw, rates, steps=10, weight_decay=0.3)
 
     step, seed = iter(range(11)), 1
 
