@@ -120,7 +120,7 @@ def test_the_drift_is_what_adam_walks_in_a_cycle(C, beta1, beta2):
 
 
 def test_the_first_game_that_is_lost():
-    for beta1, beta2 in ((0.0, 0.9), (0.9, 0.99)):
+    for beta1, beta2 in ((0.0, 0.9), (0.9, 0.99), (0.9, 0.999)):
         C = first_lost(beta1, beta2)
         assert drift(C, beta1, beta2) < 0 <= drift(C - 1, beta1, beta2)
 
