@@ -52,7 +52,7 @@ def one_step(answer):
     mistaken(decoupled, 2 - 0.1 - 0.01, "The decay takes a share of x, which is 2.", 1e-6)
     mistaken(decoupled, 2 * 0.99 + 0.1, "You walk uphill: the step is subtracted.", 1e-6)
     near(decoupled, 1.88, 1e-6, "With AdamW: one rate for the gradient's sign, and 0.1 * 0.1 * 2 for the decay.")
-    return "The first step of Adam with L2 does not know how strong the decay is, nor that there is one."
+    return "Unless the decay turns the gradient's sign, the first step of Adam with L2 does not know that there is one."
 
 
 # Exercise 2: AdamW from memory.
@@ -90,6 +90,12 @@ def no_correction(x, g, m, v, t, **given):
     return adamw(x, g, m, v, np.inf, **given)
 
 
+def eps_inside(x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay):
+    m, v = beta1 * m + (1 - beta1) * g, beta2 * v + (1 - beta2) * g**2
+    step = m / (1 - beta1**t) / np.sqrt(v / (1 - beta2**t) + eps)
+    return (1 - lr * weight_decay) * x - lr * step, m, v
+
+
 def wrong_way(x, g, m, v, t, *, lr, weight_decay, **given):
     new, m, v = adam(x, g, m, v, t, lr=-lr, **given)
     return new - lr * weight_decay * x, m, v
@@ -103,6 +109,7 @@ MISTAKES = {
     decay_divided: "The decay is divided by the root of v: take it out of the quotient.",
     decays_after: "Here the x that decays has made its step already; take the share of the old x.",
     no_correction: "The averages keep their bias: divide m by 1 - beta1**t and v by 1 - beta2**t.",
+    eps_inside: "Your eps stands under the root: add it to the root.",
     wrong_way: "You walk uphill: the step is subtracted.",
 }
 
@@ -153,11 +160,11 @@ def half_lives(answer):
     mistaken(decoupled, 1 / 1e-4, "A share 1 - 1e-4 is left of each step: how often until a half is left?", 1e-3)
     mistaken(decoupled, 0.5 / 1e-4, "Each step takes its share of what is left: powers of 1 - 1e-4.", 1e-3)
     mistaken(decoupled, np.log(2) / 0.1, "The frameworks multiply the decay by the rate.", 1e-2)
-    near(decoupled, steps, 2e-3, "With AdamW each step leaves a share 1 - 0.001 * 0.1.")
+    near(decoupled, steps, 0.02, "With AdamW each step leaves a share 1 - 0.001 * 0.1.")
     mistaken(l2, steps, "AdamW's is right. With L2 the decay is divided by the size of the gradients, 50.", 2e-3)
     mistaken(l2, steps / 50, "AdamW's is right. Dividing the decay by 50 makes it slower.", 2e-3)
     mistaken(l2, 2500 * steps, "AdamW's is right. Adam divides by the root of v, 50, not by v.", 2e-3)
-    near(l2, 50 * steps, 2e-3, "AdamW's is right. With L2 each step leaves a share 1 - 0.001 * 0.1 / 50.")
+    near(l2, 50 * steps, 0.02, "AdamW's is right. With L2 each step leaves a share 1 - 0.001 * 0.1 / 50.")
     return "The same decay, and one of the two takes fifty times as long: it depends on what the gradients are."
 
 
@@ -218,11 +225,14 @@ def longest(answer):
     last, bound = abs(steps_of(adamax, history)[-1]), longest_of_adamax()
     if last <= 1 + 1e-9:
         raise Wrong(
-            f"The last step is {last:.4f} rates long. A constant gradient gives 1; where is the u of the last "
-            "step no larger than its gradient, and the gradients before were larger?"
+            f"The last step is {last:.4f} rates long. A constant gradient gives 1. The gradients before have to be "
+            "larger than the last, and u must have forgotten that: how fast may they fall?"
         )
     if last < (1 - 1e-4) * bound:
-        raise Wrong(f"{last:.4f} rates: more than 1, and the bound is {bound:.4f}. Let them fall as fast as u does.")
+        raise Wrong(
+            f"{last:.4f} rates: more than 1, and the bound is {bound:.4f}. Let them fall as fast as u does, and for "
+            "longer."
+        )
     return f"The last step is {last:.4f} rates long; the bound is {bound:.4f}, where the paper says 1."
 
 
