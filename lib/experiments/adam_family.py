@@ -18,8 +18,8 @@ from lib.optimizers.rule import rule, start
 
 
 def rest_of_l2(curvature, minimum, decay) -> np.ndarray:
-    """Where Adam with L2 decay rests on the loss curvature / 2 * (x - minimum)**2: where the mean gradient of loss and
-    decay together is 0, whatever it is divided by.
+    """Where Adam with L2 decay rests on the loss curvature / 2 * (x - minimum)**2, its gradients with symmetric noise:
+    where the mean gradient of loss and decay together is 0, whatever it is divided by.
 
     Args:
         curvature, minimum, decay: numbers or arrays of one shape; curvature > 0, decay >= 0.
