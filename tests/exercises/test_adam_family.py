@@ -16,6 +16,13 @@ def ours(x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay):
     return (1 - lr * weight_decay) * x - lr * step, m, v
 
 
+def rooted(x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay):
+    m = m + (1 - beta1) * (g - m)
+    v = v + (1 - beta2) * (g * g - v)
+    step = m / (1 - beta1**t) / np.sqrt(v / (1 - beta2**t) + eps)
+    return (1 - lr * weight_decay) * x - lr * step, m, v
+
+
 def in_place(x, g, m, v, t, **given):
     m *= 0.9
     return adamw(x, g, m, v, t, **given)
@@ -56,6 +63,7 @@ WRONG = [
     (2, lambda *a, **k: ..., "still returns the dots"),
     (2, lambda x, *a, **k: x, "return x, m, v"),
     (2, in_place, "changes its argument m"),
+    (2, rooted, "eps stands under the root"),
     *((2, mistake, hint) for mistake, hint in MISTAKES.items()),
     (2, lambda x, g, m, v, t, **k: adamw(x, g, m, v, t + (t > 3), **k), "at step 4 of 50"),
     (3, 1, "Two numbers"),
