@@ -100,10 +100,10 @@ def do_not_move(answer):
 @check.exercise(2)
 def thousand_classes(answer):
     """The lowest loss of 1,000 classes with softmax twice."""
-    mistaken(answer, np.log(1000), "That is the loss of guessing. The best scores are a 1 and zeros.", 1e-3)
+    mistaken(answer, np.log(1000), "That is the loss of guessing. The best scores are a 1 and zeros.", 1e-4)
     mistaken(answer, np.log(np.e + 9) - 1, "That is the floor for ten classes.", 1e-2)
     mistaken(answer, 0.0, "So low it could get with logits. Here no score is above 1, none below 0.", 1e-2)
-    mistaken(answer, np.log(np.e + 999), "The right class has the score 1, not 0: subtract it.", 1e-3)
+    mistaken(answer, np.log(np.e + 999), "The right class has the score 1: subtract it.", 1e-4)
     mistaken(answer, np.log(np.e + 1000) - 1, "There are 999 others, not 1000.", 1e-5)
     near(answer, np.log(np.e + 999) - 1, 2e-3, "Scores of 1 for the right class and 0 for the 999 others go in.")
     return "Not a unit below the loss of guessing: a run that seems not to move, and has learned everything."
@@ -152,7 +152,9 @@ def find_the_line(answer):
         if np.shape(given) != (3,):
             raise Wrong(f"The function should return the weights, shape (3,), not {np.shape(given)}.")
         if steps > 1:
-            mistaken(given, accumulating(a, b, steps, 0.3), "It still steps with the sum of all gradients so far.", 1e-9)
+            mistaken(
+                given, accumulating(a, b, steps, 0.3), "It still steps with the sum of all gradients so far.", 1e-9
+            )
             mistaken(given, averaging(a, b, steps, 0.3), "An average of all gradients still holds old ones.", 1e-9)
             mistaken(given, _descended(a, b, 1, 0.3), "Only the first gradient is used: compute it in the loop.", 1e-9)
         mistaken(given, -_descended(a, b, 1, 0.3), "The step goes uphill.", 1e-9)
