@@ -152,9 +152,7 @@ def find_the_line(answer):
         if np.shape(given) != (3,):
             raise Wrong(f"The function should return the weights, shape (3,), not {np.shape(given)}.")
         if steps > 1:
-            mistaken(
-                given, accumulating(a, b, steps, 0.3), "It still steps with the sum of all gradients so far.", 1e-9
-            )
+            mistaken(given, accumulating(a, b, steps, 0.3), "It still steps with the sum of all gradients.", 1e-9)
             mistaken(given, averaging(a, b, steps, 0.3), "An average of all gradients still holds old ones.", 1e-9)
             mistaken(given, _descended(a, b, 1, 0.3), "Only the first gradient is used: compute it in the loop.", 1e-9)
         mistaken(given, -_descended(a, b, 1, 0.3), "The step goes uphill.", 1e-9)

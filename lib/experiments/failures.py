@@ -111,7 +111,7 @@ def picture(failing: Run, cured: Run, title: str = "cured", *, log: bool = True,
         log: whether the axis is logarithmic.
         marks: steps at which a thin line is drawn, such as the ends of epochs.
     """
-    fig, axes = plt.subplots(1, 2, figsize=(5.6, 2.3), sharey=True)
+    _, axes = plt.subplots(1, 2, figsize=(5.6, 2.3), sharey=True)
     for ax, run, name in zip(axes, (failing, cured), ("failing", title), strict=True):
         for mark in marks:
             ax.axvline(mark, color="#b0b0b0", linewidth=0.6, linestyle=":")
@@ -164,6 +164,8 @@ def thumbnail(run: Run, log: bool = True) -> str:
         y = HEIGHT - 18 - (scale(rounded(values[keep])) - bottom) / (top - bottom) * (HEIGHT - 34)
         corners = " ".join(f"{a:.0f},{b:.0f}" for a, b in zip(x, y, strict=True))
         drawn += f'<polyline points="{corners}" fill="none" {look} stroke-width="1.8"/>'
+        if not np.isfinite(values).all():  # a cross where the run ends
+            drawn += f'<path d="M {x[-1] - 4:.0f} {y[-1] - 4:.0f} l 8 8 m 0 -8 l -8 8" {look} stroke-width="1.8"/>'
     text = '<text x="2" y="{}" font-size="11" fill="currentColor">{}</text>'
     return (
         f'<svg viewBox="0 0 {WIDTH} {HEIGHT}" width="100%" aria-hidden="true" focusable="false">'
@@ -181,7 +183,7 @@ def _short(value: float) -> str:
 
 def contact_sheet(groups: dict[str, list[Entry]]) -> str:
     """All entries as HTML, group by group, each a link to its section: as many columns as the window has room for."""
-    grid = "display:grid;grid-template-columns:repeat(auto-fill,minmax(9.2rem,1fr));gap:.6rem 1rem;margin:.3rem 0 1rem"
+    grid = "display:grid;grid-template-columns:repeat(auto-fill,minmax(7.8rem,1fr));gap:.6rem 1rem;margin:.3rem 0 1rem"
     html = ""
     for group, entries in groups.items():
         html += f'<p style="margin:.6rem 0 0"><strong>{escape(group)}</strong></p><div style="{grid}">'

@@ -11,7 +11,6 @@ from lib.exercises.failures import (
     RETURNING,
     STILL,
     _descended,
-    _problem,
     accumulating,
     averaging,
     check,
