@@ -104,15 +104,23 @@ def rounded(values, digits: int = 3) -> np.ndarray:
     return np.array([float(f"{v:.{digits - 1}e}") if np.isfinite(v) else np.nan for v in np.asarray(values, float)])
 
 
-def picture(failing: Run, cured: Run, title: str = "cured", *, log: bool = True, marks: Iterable[float] = ()) -> None:
-    """Two panels with one vertical axis: a run that fails, and the same run with its cure, called ``title``.
+def picture(
+    failing: Run,
+    cured: Run,
+    title: str = "cured",
+    *,
+    log: bool = True,
+    marks: Iterable[float] = (),
+    first: str = "failing",
+) -> None:
+    """Two panels with one vertical axis: a run that fails, called ``first``, and the same run with its cure, ``title``.
 
     Args:
         log: whether the axis is logarithmic.
         marks: steps at which a thin line is drawn, such as the ends of epochs.
     """
     _, axes = plt.subplots(1, 2, figsize=(5.6, 2.3), sharey=True)
-    for ax, run, name in zip(axes, (failing, cured), ("failing", title), strict=True):
+    for ax, run, name in zip(axes, (failing, cured), (first, title), strict=True):
         for mark in marks:
             ax.axvline(mark, color="#b0b0b0", linewidth=0.6, linestyle=":")
         ax.plot(run.steps, rounded(run.training), color=TRAINING, linewidth=1.4)
