@@ -195,7 +195,7 @@ def test_every_entry_has_its_form(anchor, name):
     assert "*Looks like*" in told.source
     assert "*Cause.*" in told.source
     assert any("image/svg+xml" in output.get("data", {}) for output in shown.outputs)
-    assert f'show("{anchor}",' in shown.source
+    assert re.search(rf'show\(\s*"{anchor}",', shown.source)
     assert sure.source.startswith("*Make sure.*")
     assert "assert " in tested.source  # the failing run is told from a healthy one
     assert any(output.output_type == "stream" for output in tested.outputs)
