@@ -197,7 +197,7 @@ def beyond(answer):
     mistaken(answer, 2.2 / 0.03, "That is the curvature.", 1e-3)
     mistaken(answer, 0.03 / 1.2, "The factor is 1 - rate times curvature, not a multiple of the rate.", 1e-5)
     near(answer, 0.06 / 2.2, 1e-5, "The error is multiplied by 1 - 0.03 times the curvature, which is -1.2.")
-    return "One curve was enough: 10 % too far, and the loss grows by half a step."
+    return "One curve was enough: 10 % too far, and each step makes the loss half as large again, nearly."
 
 
 @check.exercise(7)
