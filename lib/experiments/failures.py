@@ -3,6 +3,7 @@ run beside its cure, and the contact sheet of all of them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from html import escape
+from itertools import pairwise
 from typing import NamedTuple
 
 import matplotlib.pyplot as plt
@@ -98,6 +99,13 @@ def cosine(a: dict, b: dict) -> float:
     return dot(a, b) / (dot(a, a) * dot(b, b)) ** 0.5
 
 
+def agreement(objective: Callable, path: list) -> float:
+    """The median cosine of successive gradients of one objective along ``path``, a list of parameters: near 1 where a
+    walk goes on in one direction, near -1 where each step undoes the last."""
+    grads = [g if isinstance(g, dict) else dict(enumerate(g)) for g in (objective(params)[1] for params in path)]
+    return float(np.median([cosine(*pair) for pair in pairwise(grads)]))
+
+
 def rounded(values, digits: int = 3) -> np.ndarray:
     """``values`` with so many significant digits, and nan where they are not finite: what every processor draws
     alike."""
@@ -111,17 +119,23 @@ def picture(
     *,
     log: bool = True,
     marks: Iterable[float] = (),
-    first: str = "failing",
+    cured_marks: Iterable[float] | None = None,
+    level: tuple[float, str] | None = None,
 ) -> None:
-    """Two panels with one vertical axis: a run that fails, called ``first``, and the same run with its cure, ``title``.
+    """Two panels with one vertical axis: a run that fails, and the same run with its cure, ``title``.
 
     Args:
         log: whether the axis is logarithmic.
-        marks: steps at which a thin line is drawn, such as the ends of epochs.
+        marks: steps at which a thin line is drawn, such as the ends of epochs; ``cured_marks`` in the second panel, if
+            they differ there.
+        level: a loss at which a dotted line is drawn in both panels, and what is written on it.
     """
     _, axes = plt.subplots(1, 2, figsize=(5.6, 2.3), sharey=True)
-    for ax, run, name in zip(axes, (failing, cured), (first, title), strict=True):
-        for mark in marks:
+    places = marks, marks if cured_marks is None else cured_marks
+    for ax, run, name, at in zip(axes, (failing, cured), ("failing", title), places, strict=True):
+        if level:
+            ax.axhline(level[0], color="#767676", linewidth=0.9, linestyle=":")
+        for mark in at:
             ax.axvline(mark, color="#b0b0b0", linewidth=0.6, linestyle=":")
         ax.plot(run.steps, rounded(run.training), color=TRAINING, linewidth=1.4)
         if len(run.validation):
@@ -135,6 +149,9 @@ def picture(
         ax.set(title=name, xlabel="step", yscale="log" if log else "linear")
         ax.minorticks_off()
     axes[0].set_ylabel("loss")
+    if level:
+        axes[1].annotate(level[1], (1, level[0]), (-2, 2), xycoords=("axes fraction", "data"),
+                         textcoords="offset points", color="#767676", ha="right")  # fmt: skip
     if len(failing.validation):
         for height, word, color in (0.97, "training", TRAINING), (0.85, "validation", VALIDATION):
             axes[1].text(0.99, height, word, color=color, ha="right", va="top", transform=axes[1].transAxes)
@@ -162,8 +179,9 @@ def thumbnail(run: Run, log: bool = True) -> str:
     low, high = rounded([finite.min(), finite.max()], 2)
     scale = np.log if log else lambda v: np.asarray(v, float)
     bottom, top = (float(v) for v in scale([low, high]))
-    if top - bottom < 0.05 * (1 if log else abs(top)):  # a flat line runs through the middle
-        bottom, top = bottom - 1, top + 1
+    least = np.log(3) if log else 0.5 * abs(top) or 1  # what hardly moves should look so
+    if top - bottom < least:
+        bottom, top = (bottom + top - least) / 2, (bottom + top + least) / 2
     drawn = ""
     for values, look in zip(lines, ('stroke="currentColor"', 'stroke="#3b71df" stroke-dasharray="5 2"'), strict=False):
         keep = np.unique(np.linspace(0, len(values) - 1, 120).astype(int))

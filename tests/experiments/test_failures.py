@@ -11,6 +11,7 @@ import pytest
 from lib.experiments.failures import (
     Entry,
     Run,
+    agreement,
     contact_sheet,
     cosine,
     fit,
@@ -118,6 +119,16 @@ def test_cosine():
     assert cosine(b, {k: -v for k, v in b.items()}) == pytest.approx(-1)
 
 
+def test_agreement_tells_a_walk_from_a_zigzag():
+    bowl = value_and_grad(lambda params: (params["w"] ** 2).sum())
+    at = lambda *points: [{"w": np.array([point])} for point in points]
+    assert agreement(bowl, at(3.0, 2.0, 1.0)) == pytest.approx(1)
+    assert agreement(bowl, at(1.0, -2.0, 3.0)) == pytest.approx(-1)
+    assert agreement(bowl, at(4.0, 3.0, 2.0, -1.0)) == pytest.approx(1)  # the median of 1, 1, -1
+    in_a_list = value_and_grad(lambda params: (params[0] ** 2).sum())
+    assert agreement(in_a_list, [[np.array([1.0])], [np.array([-2.0])]]) == pytest.approx(-1)
+
+
 # What is drawn
 
 
@@ -131,14 +142,24 @@ def test_rounded():
 
 def test_picture_draws_both_runs_and_marks_the_last_number(monkeypatch):
     monkeypatch.setattr(plt, "show", lambda: None)
-    picture(run([3.0, 2.0, np.nan], [4.0, 3.0, np.nan]), run([3.0, 1.0], [4.0, 2.0]), "mended", marks=(1,))
+    picture(
+        run([3.0, 2.0, np.nan], [4.0, 3.0, np.nan]),
+        run([3.0, 1.0], [4.0, 2.0]),
+        "mended",
+        marks=(1,),
+        cured_marks=(0, 1),
+        level=(2.0, "guess"),
+    )
     left, right = plt.gcf().axes
     assert [ax.get_title(loc="left") or ax.get_title() for ax in (left, right)] == ["failing", "mended"]
     assert left.get_yscale() == right.get_yscale() == "log"
     cross = next(drawn for drawn in left.lines if drawn.get_marker() == "x")
     np.testing.assert_array_equal(cross.get_xydata(), [[1, 2.0]])
     assert "nan" in [text.get_text() for text in left.texts]
-    assert {text.get_text() for text in right.texts} == {"training", "validation"}
+    assert {text.get_text() for text in right.texts} == {"training", "validation", "guess"}
+    dotted = lambda ax: sorted(tuple(drawn.get_xdata()) for drawn in ax.lines if drawn.get_linestyle() == ":")
+    assert dotted(left) == [(0, 1), (1, 1)]  # the level from side to side, and one mark
+    assert dotted(right) == [(0, 0), (0, 1), (1, 1)]
     plt.close("all")
 
 
@@ -167,6 +188,14 @@ def test_thumbnail_of_a_flat_line_and_of_one_that_ends():
     assert len({y for _, y in flat}) == 1
     (ended,) = corners(thumbnail(run([2.0, 3.0, np.inf, np.nan])))
     assert len(ended) == 2
+
+
+def test_thumbnail_does_not_stretch_what_hardly_moves():
+    (hardly,) = corners(thumbnail(run([1.2, 1.0])))
+    (much,) = corners(thumbnail(run([12.0, 1.0])))
+    assert hardly[1][1] - hardly[0][1] < (much[1][1] - much[0][1]) / 4
+    (linear,) = corners(thumbnail(run([1.05, 1.0]), log=False))
+    assert linear[1][1] - linear[0][1] < (much[1][1] - much[0][1]) / 4
 
 
 def test_contact_sheet_links_every_entry():
