@@ -106,7 +106,9 @@ def thousand_classes(answer):
     mistaken(answer, 0.0, "So low it could get with logits. Here no score is above 1, none below 0.", 1e-2)
     mistaken(answer, floor, "That is the floor, with every answer right. A tenth is wrong: what does one cost?", 5e-4)
     mistaken(answer, 0.9 * floor, "A wrong answer costs more than a right one, not nothing.", 5e-4)
-    near(answer, floor + 0.1, 5e-4, "A right answer has the score 1, and 999 scores are 0; a wrong one has the score 0.")
+    near(
+        answer, floor + 0.1, 5e-4, "Right, the class has the score 1, and the 999 others 0; wrong, it has the score 0."
+    )
     return "Hardly below the loss of guessing: a run that seems to learn little, and has nine in ten right."
 
 

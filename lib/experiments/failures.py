@@ -150,8 +150,8 @@ def picture(
         ax.minorticks_off()
     axes[0].set_ylabel("loss")
     if level:
-        axes[1].annotate(level[1], (1, level[0]), (-2, 2), xycoords=("axes fraction", "data"),
-                         textcoords="offset points", color="#767676", ha="right")  # fmt: skip
+        axes[0].annotate(level[1], (1, level[0]), (-2, -4), xycoords=("axes fraction", "data"),
+                         textcoords="offset points", color="#767676", ha="right", va="top")  # fmt: skip
     if len(failing.validation):
         for height, word, color in (0.97, "training", TRAINING), (0.85, "validation", VALIDATION):
             axes[1].text(0.99, height, word, color=color, ha="right", va="top", transform=axes[1].transAxes)
