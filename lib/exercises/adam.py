@@ -268,6 +268,92 @@ def make_it_jump(answer):
     return f"{said}; the bound is {longest():.3f}."
 
 
+# Exercise 7: how long a spike is remembered.
+SPIKE, SHARE = 100.0, 0.9
+
+
+def steps_after_spike(steps, beta1=DEFAULTS["beta1"], beta2=DEFAULTS["beta2"], spike=SPIKE):
+    """The steps in rates, at eps = 0, of a parameter whose gradients are 1 for ever, but for one of ``spike``, k = 0 to
+    ``steps - 1`` steps after that one."""
+    k = np.arange(steps)
+    m = 1 + (spike - 1) * (1 - beta1) * beta1**k
+    v = 1 + (spike**2 - 1) * (1 - beta2) * beta2**k
+    return m / np.sqrt(v)
+
+
+def recovered(share=SHARE, beta2=DEFAULTS["beta2"], spike=SPIKE):
+    """The first k, once m has forgotten the spike, at which the step is ``share`` rates or longer."""
+    return math.ceil(math.log((1 - beta2) * (spike**2 - 1) / (1 / share**2 - 1)) / -math.log(beta2))
+
+
+@check.exercise(7)
+def spike_forgotten(answer):
+    beta2, excess = DEFAULTS["beta2"], 1 / SHARE**2 - 1
+    per_step, height = -math.log(beta2), (1 - beta2) * (SPIKE**2 - 1)
+    for value, hint in {
+        1 / (1 - beta2): "That is the window of v; the square of a large spike takes several windows to fade.",
+        1 / (1 - DEFAULTS["beta1"]): "That is the window of m; it is v that lasts.",
+        math.log(height / (1 / SHARE - 1)) / per_step: "You compare v with 1/0.9; the step is one over its *root*.",
+        math.log(height / (1 - beta2) / excess) / per_step: "The spike enters v with a weight of 1 - beta2, which is "
+        "missing.",
+        math.log(height) / per_step: "There v is 2 and the step 0.7 rates; wait until it is 0.9.",
+    }.items():
+        mistaken(answer, value, hint)
+    right = recovered()
+    hint = "Write down v k steps after the spike, and set 1 / sqrt(v) = 0.9; m is 1 again long before."
+    near(answer, right, 1 / right, hint)
+    return "For one batch the parameter is slowed down for thousands: v forgets squares, with a window of 1000."
+
+
+# Exercise 8: signal and noise.
+MEAN, DEVIATION = 1.0, 3.0
+
+
+def typical_step(mean, deviation, beta1=DEFAULTS["beta1"]):
+    """The root mean square of the steps in rates, in the long run, on independent gradients."""
+    kept = (1 - beta1) / (1 + beta1)
+    return math.sqrt((mean**2 + kept * deviation**2) / (mean**2 + deviation**2))
+
+
+@check.exercise(8)
+def signal_and_noise(answer):
+    total, kept = MEAN**2 + DEVIATION**2, (1 - DEFAULTS["beta1"]) / (1 + DEFAULTS["beta1"])
+    right = typical_step(MEAN, DEVIATION)
+    for value, hint in {
+        math.sqrt(MEAN**2 / total): "That would be so if m were the mean; some noise is left in m.",
+        math.sqrt(kept): "That is pure noise; here the gradients have a mean, too.",
+        math.sqrt((MEAN**2 + 0.1 * DEVIATION**2) / total): "m keeps the share (1 - beta1)/(1 + beta1) of the variance, "
+        "less than 1 - beta1: its weights are squared and added up.",
+        math.sqrt((MEAN**2 + kept * DEVIATION**2) / DEVIATION**2): "v averages g**2, which is the variance plus the "
+        "square of the mean.",
+        right**2: "The root is missing.",
+        1.0: "One rate is the step on a gradient without noise.",
+    }.items():
+        mistaken(answer, value, hint, 1e-3)
+    near(answer, right, 2e-3, "Put the mean square of m over that of g under a root.")
+    return "Noise three times the mean, and the steps are still more than a third of a rate; most of that is signal."
+
+
+# Exercise 9: Adam with a huge epsilon.
+@check.exercise(9)
+def momentum_in_disguise(answer):
+    for lr, beta1, eps in (0.1, 0.9, 1.0), (3.0, 0.5, 100.0):
+        given = float(result_of(answer, lr, beta1, eps))
+        right = lr * (1 - beta1) / eps
+        for value, hint in {
+            lr / eps: "Nearly: that is the rate on the average m. Velocity adds gradients up, each with weight 1; in m "
+            "each has the weight 1 - beta1.",
+            lr / (1 - beta1) / eps: "The wrong way: a gradient's weight in m is 1 - beta1, in the velocity 1.",
+            lr * (1 - beta1) * eps: "eps stands in the denominator.",
+            lr * (1 - beta1): "You have left out eps, by which every step is divided.",
+            lr * beta1 / eps: "The weight of a new gradient in m is 1 - beta1.",
+        }.items():
+            if math.isclose(given, value, rel_tol=1e-9) and not math.isclose(value, right, rel_tol=1e-9):
+                raise Wrong(hint)
+        near(given / right, 1.0, 1e-9, "Leave sqrt(v) out of the denominator and unroll m.")
+    return "Momentum is Adam in the limit of a large eps, so Adam, tuned in eps as well, need never be worse."
+
+
 def _expect_pure(rule, gradient):
     """Raise `Wrong` if ``rule`` does not return (x, m, v), or changes the arrays that it is given."""
     given = [np.zeros_like(gradient), gradient.copy(), np.zeros_like(gradient), np.zeros_like(gradient)]

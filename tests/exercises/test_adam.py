@@ -6,7 +6,7 @@ import pytest
 from lib.dialects import keras
 from lib.exercises import adam as exercises
 from lib.exercises.adam import BUGS, GRADIENTS, MISTAKES, RATE, START, check, longest, steps_of, suspects
-from lib.optimizers import adam
+from lib.optimizers import adam, momentum
 
 GROWTH = 0.999 / 0.9
 SILENCE = [0.0] * 6000
@@ -83,6 +83,9 @@ RIGHT = {
     4: lambda eps, beta2, t: eps / (1 - beta2**t) ** 0.5,
     5: {"A": "t stays at 1", "B": "betas swapped", "C": "eps inside the root"},
     6: SILENCE + list(GROWTH ** np.arange(80)),
+    7: 3751,
+    8: 0.384,
+    9: lambda lr, beta1, eps: lr * (1 - beta1) / eps,
 }
 
 
@@ -206,6 +209,28 @@ WRONG = [
     (6, SILENCE + list(GROWTH ** np.arange(19)), "Cauchy-Schwarz"),
     (6, [0.0, 0.0], "no gradient"),
     (6, [[1.0]], "A list"),
+    (7, 1000, "window of v"),
+    (7, 10, "window of m"),
+    (7, 4498, "its *root*"),
+    (7, 10655, "weight of 1 - beta2"),
+    (7, 2301, "0.7 rates"),
+    (7, 3740, "set 1 / sqrt(v) = 0.9"),
+    (7, (1, 2), "shape"),
+    (7, "x", "A number or an array was expected"),
+    (8, 10**-0.5, "some noise is left in m"),
+    (8, 19**-0.5, "pure noise"),
+    (8, 0.19**0.5, "squared and added up"),
+    (8, (28 / 19 / 9) ** 0.5, "plus the square of the mean"),
+    (8, 28 / 190, "root is missing"),
+    (8, 1, "without noise"),
+    (8, 0.39, "mean square of m"),
+    (9, lambda lr, beta1, eps: lr / eps, "average m"),
+    (9, lambda lr, beta1, eps: lr / eps / (1 - beta1), "The wrong way"),
+    (9, lambda lr, beta1, eps: lr * eps * (1 - beta1), "in the denominator"),
+    (9, lambda lr, beta1, eps: lr * (1 - beta1), "left out eps"),
+    (9, lambda lr, beta1, eps: lr * beta1 / eps, "weight of a new gradient"),
+    (9, lambda lr, beta1, eps: 0.01, "unroll m"),
+    (9, 0.01, "function itself"),
 ]  # fmt: skip
 
 
@@ -246,3 +271,31 @@ def test_no_history_beats_the_longest_step():
     steps = correction * histories @ share[0] / np.sqrt(histories**2 @ share[1])
     reached = correction * best @ share[0] / np.sqrt(best**2 @ share[1])
     assert steps.max() < reached < longest() < 1.02 * reached
+
+
+def test_a_spike_is_remembered_as_long_as_exercise_7_says():
+    history, k = np.ones(20_000), exercises.recovered()
+    history[10_000] = exercises.SPIKE
+    steps = steps_of(adam, history, lr=1.0, eps=0.0)[10_000:]
+    np.testing.assert_allclose(steps, exercises.steps_after_spike(10_000), rtol=1e-4)  # the correction is over by then
+    late = np.flatnonzero(steps[100:] >= exercises.SHARE)[0] + 100  # the first steps are long, for m has the spike, too
+    assert late == k
+
+
+def test_the_typical_step_of_exercise_8_is_what_adam_takes():
+    draw = np.random.default_rng(0)
+    gradients = exercises.MEAN + exercises.DEVIATION * draw.standard_normal((6000, 300))
+    steps = steps_of(adam, gradients, lr=1.0)[-1000:]
+    typical = exercises.typical_step(exercises.MEAN, exercises.DEVIATION)
+    assert (steps**2).mean() ** 0.5 == pytest.approx(typical, rel=0.01)
+    assert typical == pytest.approx((28 / 190) ** 0.5, rel=1e-12)  # the share of the variance in m is 1/19
+
+
+def test_a_huge_epsilon_makes_momentum_of_adam():
+    gradients, rate = np.random.default_rng(0).standard_normal(50), RIGHT[9](2.0, 0.9, 1e9)
+    x = y = m = v = u = 0.0
+    for t, g in enumerate(gradients, start=1):
+        x, m, v = adam(x, g, m, v, t, lr=2.0, eps=1e9)
+        _, u = momentum(0.0, g, u, lr=rate)
+        y = y + u / (1 - 0.9**t)  # the correction of m is what is left of Adam
+    assert x == pytest.approx(y, rel=1e-6)
