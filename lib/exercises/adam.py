@@ -351,7 +351,7 @@ def momentum_in_disguise(answer):
             if math.isclose(given, value, rel_tol=1e-9) and not math.isclose(value, right, rel_tol=1e-9):
                 raise Wrong(hint)
         near(given / right, 1.0, 1e-9, "Leave sqrt(v) out of the denominator and unroll m.")
-    return "Momentum is Adam in the limit of a large eps, so Adam, tuned in eps as well, need never be worse."
+    return "Momentum is Adam in the limit of a large eps, but for the correction of m in the first steps."
 
 
 def _expect_pure(rule, gradient):
