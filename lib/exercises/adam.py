@@ -146,6 +146,8 @@ def correction_is_over(answer):
     mistaken(given, (m - 1, v - 1), "One step too early: beta**t is still above 0.01 there.", 1e-9)
     if given != (round(given[0]), round(given[1])) and np.allclose(given, (m, v), atol=1):
         raise Wrong("Steps are whole numbers: round up.")
+    if 0 < given[1] - v <= 4:
+        raise Wrong("Near: 1 - beta is only about -log(beta). Take the logarithm of beta itself.")
     near(given, (m, v), 1e-9, "Solve beta**t < 0.01 for t: take the logarithm of both sides and mind its sign.")
     return "For all these steps v is not v_hat: many a run ends before the correction does."
 
@@ -251,12 +253,17 @@ def make_it_jump(answer):
         raise Wrong("A list of 1 to 20,000 finite gradients of one parameter is asked for.")
     if not gradients.any():
         raise Wrong("With no gradient there is no step.")
+    silent, grows = not gradients[:1000].any(), 0 < 1.001 * abs(gradients[-2:][0]) < abs(gradients[-1])
     step = abs(steps_of(adam, gradients / abs(gradients).max(), lr=1.0, eps=1e-100)[-1])
     said = f"The last step is {step:.3f} rates long"
-    if step < 1 and not gradients[:1000].any():
+    if step < 1 and silent:
         raise Wrong(
             f"{said}: the silence is there, but only the last step counts, so let the gradients grow towards it."
         )
+    if grows and not silent and step < 0.99 * longest():
+        raise Wrong(f"{said}: growing gradients help, once v has forgotten all others; begin with a long silence.")
+    if grows and step < longest_after_steady():
+        raise Wrong(f"{said}: they grow, but not at the rate that helps most; equality in Cauchy-Schwarz names it.")
     for bound, hint in {
         1.0: "a steady gradient from the start gives no more; v must forget first, so begin with a long silence.",
         longest_after_one(): "one gradient after a silence gives no more, whatever its size; send several.",
@@ -268,13 +275,57 @@ def make_it_jump(answer):
     return f"{said}; the bound is {longest():.3f}."
 
 
+# Exercise 7: how long a spike is remembered.
+SPIKE, SHARE = 100.0, 0.9
+
+
+def steps_after_spike(steps, beta1=DEFAULTS["beta1"], beta2=DEFAULTS["beta2"], spike=SPIKE):
+    """The steps in rates, at eps = 0, of a parameter whose gradients are 1 for ever, but for one of ``spike``, k = 0 to
+    ``steps - 1`` steps after that one."""
+    k = np.arange(steps)
+    m = 1 + (spike - 1) * (1 - beta1) * beta1**k
+    v = 1 + (spike**2 - 1) * (1 - beta2) * beta2**k
+    return m / np.sqrt(v)
+
+
+def recovered(share=SHARE, beta2=DEFAULTS["beta2"], spike=SPIKE):
+    """The first k, once m has forgotten the spike, at which the step is ``share`` rates or longer."""
+    return math.ceil(math.log((1 - beta2) * (spike**2 - 1) / (1 / share**2 - 1)) / -math.log(beta2))
+
+
+@check.exercise(7)
+def spike_forgotten(answer):
+    beta2, excess = DEFAULTS["beta2"], 1 / SHARE**2 - 1
+    per_step, height = -math.log(beta2), (1 - beta2) * (SPIKE**2 - 1)
+    for value, hint in {
+        1 / (1 - beta2): "That is the window of v; the square of a large spike takes several windows to fade.",
+        1 / (1 - DEFAULTS["beta1"]): "That is the window of m; it is v that lasts.",
+        math.log(height / (1 / SHARE - 1)) / per_step: "You compare v with 1/0.9; the step is one over its *root*.",
+        math.log(height / (1 - beta2) / excess) / per_step: "The spike enters v with a weight of 1 - beta2, which is "
+        "missing.",
+        math.log(height) / per_step: "There v is 2 and the step 0.7 rates; wait until it is 0.9.",
+    }.items():
+        mistaken(answer, value, hint)
+    right = recovered()
+    if np.ndim(answer) == 0 and np.asarray(answer).dtype.kind in "iuf" and right - 1 <= answer < right:
+        raise Wrong("Nearly: steps are whole numbers, and at this one the step is still below 0.9; round up.")
+    hint = "Write down v k steps after the spike, and set 1 / sqrt(v) = 0.9; m is 1 again long before."
+    near(answer, right, 1e-9, hint)
+    return "For one batch the parameter is slowed down for thousands: v forgets squares, with a window of 1000."
+
+
 def _expect_pure(rule, gradient):
     """Raise `Wrong` if ``rule`` does not return (x, m, v), or changes the arrays that it is given."""
     given = [np.zeros_like(gradient), gradient.copy(), np.zeros_like(gradient), np.zeros_like(gradient)]
     before = [a.copy() for a in given]
-    out = result_of(rule, *given, 1, **DEFAULTS)
+    try:
+        out = result_of(rule, *given, 1, **DEFAULTS)
+    except TypeError as error:
+        if "converted to Python scalars" not in str(error):
+            raise
+        raise Wrong("x, g, m and v are arrays, and math.sqrt takes a number only: use np.sqrt.") from error
     if not isinstance(out, tuple) or len(out) != 3:
-        raise Wrong("Return three things: the new x, and the m and v that the next step starts from.")
+        raise Wrong("Return a tuple of three: the new x, and the m and v that the next step starts from.")
     for name, a, b in zip("xgmv", given, before, strict=True):
         if not np.array_equal(a, b):
             raise Wrong(f"Your function changes its argument {name} in place; write {name} = {name} + ... instead.")

@@ -1,5 +1,7 @@
 """The judges of the Adam chapter: a right answer passes, and each typical mistake is told its own name."""
 
+import math
+
 import numpy as np
 import pytest
 
@@ -83,6 +85,7 @@ RIGHT = {
     4: lambda eps, beta2, t: eps / (1 - beta2**t) ** 0.5,
     5: {"A": "t stays at 1", "B": "betas swapped", "C": "eps inside the root"},
     6: SILENCE + list(GROWTH ** np.arange(80)),
+    7: 3751,
 }
 
 
@@ -133,6 +136,11 @@ def not_squared(x, g, m, v, t, *, lr, beta1, beta2, eps):
     return x - lr * m / (1 - beta1**t) / (np.sqrt(v / (1 - beta2**t)) + eps), m, v
 
 
+def math_root(x, g, m, v, t, **hyperparameters):
+    math.sqrt(v)
+    return adam(x, g, m, v, t, **hyperparameters)
+
+
 # Right at lr = 1, x = 0 and the default hyperparameters, and nowhere else.
 def lr_forgotten(x, g, m, v, t, *, lr, **others):
     return adam(x, g, m, v, t, lr=1, **others)
@@ -172,12 +180,16 @@ WRONG = [
     (2, (10, 1000), "windows"),
     (2, (43, 4602), "too early"),
     (2, (43.71, 4602.9), "round up"),
-    (2, (50, 5000), "logarithm"),
+    (2, (50, 5000), "logarithm of both sides"),
+    (2, (44, 4605), "logarithm of beta itself"),
+    (2, (47, 4606), "logarithm of beta itself"),
     (2, 44, "Two numbers"),
     (3, from_zero, "first step has t = 1"),
     (3, in_place, "changes its argument m in place"),
     (3, slightly_off, "leaves the library's path at step 2 "),
-    (3, lambda *a, **k: 0.0, "Return three things"),
+    (3, lambda *a, **k: 0.0, "a tuple of three"),
+    (3, lambda *a, **k: list(adam(*a, **k)), "a tuple of three"),
+    (3, math_root, "use np.sqrt"),
     (3, not_squared, "v averages the squares"),
     (3, lr_forgotten, "every hyperparameter"),
     (3, x_forgotten, "every hyperparameter"),
@@ -202,10 +214,23 @@ WRONG = [
     (6, [*SILENCE, 1.0], "one gradient after a silence"),
     (6, SILENCE + [1.0] * 12, "constant gradient after a silence"),
     (6, SILENCE + list(1.05 ** np.arange(60)), "Cauchy-Schwarz"),
+    (6, SILENCE + list(2.0 ** np.arange(60)), "not at the rate"),
+    (6, list(GROWTH ** np.arange(80)), "begin with a long silence"),
     (6, SILENCE + list(GROWTH ** -np.arange(80)), "only the last step counts"),
     (6, SILENCE + list(GROWTH ** np.arange(19)), "Cauchy-Schwarz"),
     (6, [0.0, 0.0], "no gradient"),
     (6, [[1.0]], "A list"),
+    (7, 1000, "window of v"),
+    (7, 10, "window of m"),
+    (7, 4498, "its *root*"),
+    (7, 10655, "weight of 1 - beta2"),
+    (7, 2301, "0.7 rates"),
+    (7, 3750, "round up"),
+    (7, 3750.6, "round up"),
+    (7, 3752, "set 1 / sqrt(v) = 0.9"),
+    (7, 3740, "set 1 / sqrt(v) = 0.9"),
+    (7, (1, 2), "shape"),
+    (7, "x", "A number or an array was expected"),
 ]  # fmt: skip
 
 
@@ -246,3 +271,12 @@ def test_no_history_beats_the_longest_step():
     steps = correction * histories @ share[0] / np.sqrt(histories**2 @ share[1])
     reached = correction * best @ share[0] / np.sqrt(best**2 @ share[1])
     assert steps.max() < reached < longest() < 1.02 * reached
+
+
+def test_a_spike_is_remembered_as_long_as_exercise_7_says():
+    history, k = np.ones(20_000), exercises.recovered()
+    history[10_000] = exercises.SPIKE
+    steps = steps_of(adam, history, lr=1.0, eps=0.0)[10_000:]
+    np.testing.assert_allclose(steps, exercises.steps_after_spike(10_000), rtol=1e-4)  # the correction is over by then
+    late = np.flatnonzero(steps[100:] >= exercises.SHARE)[0] + 100  # the first steps are long, for m has the spike, too
+    assert late == k
