@@ -196,7 +196,10 @@ def reach(answer):
     mistaken(answer, 5 / (1e-6 / 0.05) ** 0.5, "That is at the length of the first step; steps grow.", 1e-2)
     mistaken(answer, 5000, "A step is not sqrt(eps): the first is sqrt(eps / (1 - rho)), and they grow.", 1e-2)
     mistaken(
-        answer, (1.5 * 5 / 5e-8**0.5) ** (2 / 3), "Steps do not grow from 0: at first they are sqrt(eps / (1 - rho)).", 1e-2
+        answer,
+        (1.5 * 5 / 5e-8**0.5) ** (2 / 3),
+        "Steps do not grow from 0: at first they are sqrt(eps / (1 - rho)).",
+        1e-2,
     )
     near(answer, _steps_for(5.0), 0.05, "Sum sqrt(eps (1 / (1 - rho) + (1 - rho) t)) over t.")
     return "RMSProp at a rate of 0.001 needs some 5000. Ten times the way takes Adadelta less than six times the steps."
@@ -210,9 +213,13 @@ def units(answer):
     mistaken(above, 1e-12, "Beside u: the other way round; in millimeters steps are larger numbers.", 1e-15)
     near(above, 1.0, 1e-9, "Beside u: u is in square millimeters; turn square meters into them.")
     if not 0 < below < 2e-12:
-        raise Wrong("The first is right. Beside v: in millimeters gradients are 1000 times smaller; eps is beside squares.")
-    near(below * 1e12, 1.0, 1e-6, "The first is right. Beside v stands the square of a gradient, per square millimeter.")
-    return "No library lets you set the two apart, so none of them can take the same walk."
+        raise Wrong(
+            "The first is right. Beside v: in millimeters gradients are 1000 times smaller; eps is beside squares."
+        )
+    near(
+        below * 1e12, 1.0, 1e-6, "The first is right. Beside v stands the square of a gradient, per square millimeter."
+    )
+    return "A library has one eps, and its rate: eps = 1e-12 with lr = 1e6 takes this walk, since lr**2 multiplies the upper one."
 
 
 @check.exercise(6)
@@ -220,7 +227,9 @@ def never_written_back(answer):
     """The rate at which RMSProp takes the steps of an Adadelta (lr = 1, eps = 1e-6) whose u stays 0."""
     mistaken(answer, 1.0, "lr is 1, and sqrt(u + eps) multiplies it; what is that, if u is 0 for ever?", 1e-9)
     mistaken(answer, 1e-6, "The root of eps, not eps.", 1e-9)
-    mistaken(answer, 20**0.5 * 1e-3, "That is the first step. RMSProp, too, divides by the root of 1 - rho there.", 1e-4)
+    mistaken(
+        answer, 20**0.5 * 1e-3, "That is the first step. RMSProp, too, divides by the root of 1 - rho there.", 1e-4
+    )
     near(answer, 0.001, 1e-9, "u = 0 leaves sqrt(0 + eps) in the place of the rate.")
     return "A fault that does not crash, and trains: an optimizer half as good still lowers the loss."
 
@@ -263,4 +272,6 @@ def spike(answer):
     mistaken(answer, 100 / 500.95, "The root is missing.", 1e-3)
     mistaken(answer, 1.95**0.5, "That is by how much the root of u has grown after that step.", 1e-3)
     near(answer, 100 / np.sqrt(500.95), 1e-3, "v is 1 before, and 0.95 + 0.05 * 100**2 under the step; u is as before.")
-    return "However large the gradient, a step is at most 1 / sqrt(1 - rho) times the root mean square of the last ones."
+    return (
+        "However large the gradient, a step is at most 1 / sqrt(1 - rho) times the root mean square of the last ones."
+    )

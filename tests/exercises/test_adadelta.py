@@ -162,7 +162,13 @@ def test_the_units_by_walking():
             path.append(x / scale)
         return np.array(path)
 
-    np.testing.assert_allclose(walk(1000.0, 1.0, 1e-12), walk(1.0, 1e-6, 1e-6), rtol=1e-12)
+    meters = walk(1.0, 1e-6, 1e-6)
+    np.testing.assert_allclose(walk(1000.0, 1.0, 1e-12), meters, rtol=1e-12)
+    x, v, u, path = 2000.0, 0.0, 0.0, []  # and as a library can do it
+    for _ in range(100):
+        x, v, u = adadelta(x, x / 1e6, v, u, lr=1e6, eps=1e-12)
+        path.append(x / 1000)
+    np.testing.assert_allclose(path, meters, rtol=1e-12)
 
 
 def test_u_never_written_back_is_rmsprop():
