@@ -219,7 +219,7 @@ def units(answer):
     near(
         below * 1e12, 1.0, 1e-6, "The first is right. Beside v stands the square of a gradient, per square millimeter."
     )
-    return "A library has one eps, and its rate: eps = 1e-12 with lr = 1e6 takes this walk, since lr**2 multiplies the upper one."
+    return "A library has one eps, and a rate: eps = 1e-12 and lr = 1e6 take this walk: lr**2 multiplies the upper eps."
 
 
 @check.exercise(6)
