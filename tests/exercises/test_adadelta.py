@@ -24,15 +24,17 @@ def two(rule):
     return 3 - steps_of(rule, [4.0, 2.0], rho=0.5, eps=1.0).sum()
 
 
-CULPRITS = {"A": "steps left out", "B": "rate counted in u", "C": "eps outside the roots"}
+CULPRITS = {"A": "sums instead of averages", "B": "rate counted in u", "C": "roots missing"}
 
 RIGHT = [
     (1, 3 - 4 / 3 - 2 * np.sqrt(17 / 63)),
     (1, 0.6277),
+    (1, 0.628),
     (2, ours),
     (2, adadelta),
     (3, 1000 * np.sqrt(5)),
     (3, 2236),
+    (3, 2240),
     (4, 811),
     (4, 799),  # the rule of thumb
     (5, (1.0, 1e-12)),
@@ -40,8 +42,10 @@ RIGHT = [
     (6, 0.001),
     (7, np.sqrt(1.95)),
     (7, 1.396),
+    (7, 1.4),
     (8, CULPRITS),
     (9, 4.468),
+    (9, 4.5),
 ]
 
 WRONG = [
@@ -64,6 +68,9 @@ WRONG = [
     (2, lambda x, g, v, u, *, lr, rho, eps: ours(x, g, v, u, lr=lr, rho=0.8, eps=eps), "Right for one"),
     (3, 1000, "rates alone"),
     (3, 1 / 2236, "other way round"),
+    (3, 0, "A first step is"),
+    (3, 0.01, "A first step is"),
+    (3, 0.001, "A first step is"),
     (3, 3162.3, "rho differs"),
     (3, 707.1, "eps differs"),
     (3, 5000, "under a root"),
@@ -125,7 +132,11 @@ def test_a_mistake_is_one(rule):
 
 @pytest.mark.parametrize("name", suspects)
 def test_the_experiment_that_is_named_tells_the_suspect(name):
-    experiments = {"a single gradient of 1": ([1.0], 1.0), "a rate of 10": (np.ones(50), 10.0)}
+    experiments = {
+        "a constant gradient for 50 steps": (np.ones(50), 1.0),
+        "a rate of 10": (np.ones(50), 10.0),
+        "a gradient of 100 instead of 1": ([100.0], 1.0),
+    }
     (experiment,) = (experiment for guilty, experiment in BUGS.values() if guilty == name)
     gradients, lr = experiments[experiment]
     theirs, right = steps_of(suspects[name], gradients, lr=lr), steps_of(adadelta, gradients, lr=lr)
