@@ -143,6 +143,11 @@ def test_the_experiment_that_is_named_tells_the_suspect(name):
     assert abs(theirs / right - 1).max() > 0.5
 
 
+def test_a_sums_and_c_takes_no_roots():
+    np.testing.assert_allclose(steps_of(suspects["A"], [100.0]), 1e-3, rtol=1e-6)  # sqrt(eps / g**2) g
+    np.testing.assert_allclose(steps_of(suspects["C"], [100.0]), 1e-6 / (0.05 * 100), rtol=1e-6)  # eps g / (0.05 g**2)
+
+
 def test_b_is_right_at_a_rate_of_1():
     gradients = np.random.default_rng(0).standard_normal(50)
     np.testing.assert_array_equal(steps_of(suspects["B"], gradients), steps_of(adadelta, gradients))
