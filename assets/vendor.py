@@ -90,51 +90,50 @@ def sources(modules, folder: Path = STAND_INS, generated: dict | None = None) ->
         SystemExit: a file imports what MicroPython does not have.
     """
     found, waiting, generated = {}, list(modules), generated or {}
-
-    def stand_in(path):
-        file = folder / path
-        return generated.get(str(path)) or (file.read_text() if file.exists() else None)
-
-    def file_of(module):
-        path = Path(*module.split("."))
-        return (
-            path / "__init__.py"
-            if stand_in(path / "__init__.py") or (ROOT / path).is_dir()
-            else path.with_suffix(".py")
-        )
-
     while waiting:
         module = waiting.pop()
         for depth in range(module.count(".") + 1):  # a module's packages, then itself
-            path = file_of(".".join(module.split(".")[: depth + 1]))
-            if str(path) in found:
-                continue
-            found[str(path)] = source = in_micropython(stand_in(path) or (ROOT / path).read_text())
-            for name, asked in _imports(source).items():
-                if name in IN_BROWSER:
-                    continue
-                theirs = stand_in(file_of(name))
-                if theirs is None and name.split(".")[0] != "lib":
-                    sys.exit(
-                        f"assets/vendor.py: {path} imports {name}, which MicroPython lacks. Use lib.arrays, or put a "
-                        f"stand-in beside the others in {folder.relative_to(ROOT)}."
-                    )
-                if theirs is not None and (lacks := asked - _defines(theirs) - _parts(file_of(name))):
-                    sys.exit(f"assets/vendor.py: {path} imports {sorted(lacks)} of {name}, whose stand-in lacks it.")
-                waiting.append(name)
-                waiting += [f"{name}.{part}" for part in asked & _parts(file_of(name))]
+            path, stand_in = _file_of(".".join(module.split(".")[: depth + 1]), folder, generated)
+            if str(path) not in found:
+                found[str(path)] = in_micropython(stand_in or (ROOT / path).read_text())
+                waiting += _imports(found[str(path)], path, folder, generated)
     return found
 
 
-def _imports(source: str) -> dict[str, set]:
-    """The modules that ``source`` imports, and the names that it takes from each."""
-    names: dict[str, set] = {}
+def _file_of(module: str, folder: Path, generated: dict) -> tuple[Path, str | None]:
+    """Where a module lies, from the root of the repository, and the text of its stand-in, if it has one."""
+    path = Path(*module.split("."))
+    for file in (path / "__init__.py", path.with_suffix(".py")):
+        if text := generated.get(str(file)) or ((folder / file).exists() and (folder / file).read_text()):
+            return file, text
+    return (path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")), None
+
+
+def _imports(source: str, path, folder: Path = STAND_INS, generated: dict | None = None) -> list[str]:
+    """The modules that ``source`` imports, but for those of MicroPython itself."""
+    modules, strangers = [], set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names |= {alias.name: set() for alias in node.names if alias.name not in names}
+            asked = {alias.name: set() for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.setdefault(node.module, set()).update(alias.name for alias in node.names)
-    return names
+            asked = {node.module: {alias.name for alias in node.names}}
+        else:
+            continue
+        for module in asked.keys() - IN_BROWSER:
+            file, stand_in = _file_of(module, folder, generated or {})
+            parts = asked[module] & _parts(file)
+            modules += [module, *(f"{module}.{part}" for part in sorted(parts))]
+            if stand_in is None and module.split(".")[0] != "lib":
+                strangers.add(module)
+            if stand_in is not None and (lacks := asked[module] - parts - _defines(stand_in)):
+                where = (folder / file).relative_to(ROOT)
+                sys.exit(f"assets/vendor.py: {path} imports {sorted(lacks)}; add it to {where}.")
+    if strangers:
+        sys.exit(
+            f"assets/vendor.py: {path} imports {sorted(strangers)}, which MicroPython lacks. "
+            f"Use lib.arrays, or put a stand-in beside the others in {folder.relative_to(ROOT)}."
+        )
+    return modules
 
 
 def _defines(source: str) -> set[str]:
@@ -257,8 +256,10 @@ def converter() -> str:
     }
     begin = (CONVERTER / "convert.py").read_text()
     facts = {
-        "sources": sources(_imports(begin).keys() - IN_BROWSER, CONVERTER, generated) | {"convert.py": begin},
+        "sources": sources(_imports(begin, "convert.py", CONVERTER, generated), CONVERTER, generated) | {"convert.py": begin},
         "titles": TITLES,
+        "sizes": SIZES,
+        "steps": STEPS,
         "rules": {name: {side: _offer(side, name) for side in sides[name]} for name in CONVERTED},
     }
     return f"globalThis.stepSizeConverter = {json.dumps(facts, indent=1)};\n"

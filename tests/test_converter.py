@@ -92,18 +92,18 @@ def test_numbers_of_the_reader_are_used(here):
 def test_choices_change_the_answer_and_the_fields(here):
     converter = mount(here, optimizer="adam", source="torch", target="keras")
     assert converter.locator(".converter-numbers input").count() == 4
-    converter.get_by_label("optimizer").select_option("adagrad")
+    converter.get_by_role("combobox", name="optimizer").select_option("adagrad")
     assert answer_of(converter)["kind"] == "never"
     assert converter.get_by_role("status").text_content().startswith("Nothing in this framework takes these steps.")
     converter.get_by_role("button", name="Swap from and to").click()
     assert answer_of(converter)["kind"] == "numbers"
-    assert converter.get_by_label("from").input_value() == "keras"
-    converter.get_by_label("optimizer").select_option("lion")
+    assert converter.get_by_role("combobox", name="from").input_value() == "keras"
+    converter.get_by_role("combobox", name="optimizer").select_option("lion")
     same(answer_of(converter), answer_here("lion", "keras", "torch", filled("keras", "lion")))
     assert converter.get_by_role("button", name="Swap from and to").is_disabled()
-    assert converter.get_by_label("from").locator("option[value=torch]").is_disabled()
-    converter.get_by_label("optimizer").select_option("radam")  # which Keras does not have
-    assert converter.get_by_label("from").input_value() != "keras"
+    assert converter.get_by_role("combobox", name="from").locator("option[value=torch]").is_disabled()
+    converter.get_by_role("combobox", name="optimizer").select_option("radam")  # which Keras does not have
+    assert converter.get_by_role("combobox", name="from").input_value() != "keras"
 
 
 @pytest.mark.parametrize(
@@ -123,7 +123,7 @@ def test_a_wrong_number_is_named(here, text, words):
 
 def test_the_keyboard_is_enough(here):
     converter = mount(here, optimizer="adam", source="torch", target="keras")
-    converter.get_by_label("optimizer").focus()
+    converter.get_by_role("combobox", name="optimizer").focus()
     stops = []
     for _ in range(10):
         stops.append(here.evaluate("document.activeElement.name || document.activeElement.localName"))

@@ -24,8 +24,8 @@
   }; // others are their names, capitalized
   const VERDICTS = {
     same: "Carry the numbers over.",
-    numbers: "Change the numbers.",
-    schedule: "One number must follow a schedule.",
+    numbers: "Other numbers do",
+    schedule: "One number must follow a schedule",
     never: "Nothing in this framework takes these steps.",
     absent: "This framework does not have it.",
   };
@@ -65,8 +65,7 @@
   // ---- Words -------------------------------------------------------------------------------------------------------
 
   const titleOf = (rule) => TITLES[rule] ?? (rule[0].toUpperCase() + rule.slice(1)).replaceAll("_", " ");
-  const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
-  const sideOf = (side) => capitalized(stepSizeConverter.titles[side]);
+  const sideOf = (side) => (side === "paper" ? "The paper" : stepSizeConverter.titles[side]);
   const twoDigits = (value) => {
     const size = Math.abs(value);
     if (size >= 1e-3 && size < 1e5) return String(Number(value.toPrecision(2))).replace("-", "−");
@@ -75,17 +74,20 @@
   const written = (value) => (value && Math.abs(value) < 1e-3 ? value.toExponential() : String(value));
   const inCode = (text) => text.replace(/[&<>]/g, (c) => `&#${c.charCodeAt(0)};`);
 
-  /** How many times as long a first step is, in words. */
+  /** What a first step is, ported, to what it was: "1/16", "3 ×". */
   function timesAsLong(ratio) {
     if (ratio === null) return "–";
-    if (Math.abs(ratio - 1) < 1e-6) return "equal";
-    return ratio < 1 ? `${twoDigits(1 / ratio)} × longer` : `${twoDigits(ratio)} × shorter`;
+    if (Math.abs(ratio - 1) < 0.05) return Math.abs(ratio - 1) < EXACT ? "equal" : "≈ 1";
+    return ratio < 1 ? `${twoDigits(1 / ratio)} ×` : `1/${twoDigits(ratio)}`;
   }
 
   /** How far apart two paths end up, as a share of the way. */
-  const farApart = (share) =>
-    share === null ? "no number" : share < EXACT ? "rounding" : share < 0.0095 ? `${twoDigits(100 * share)} %`
-      : `${Math.round(100 * share).toLocaleString("en")} %`;
+  function farApart(share) {
+    if (share === null) return "no number";
+    if (share < EXACT) return "0";
+    if (share < 1e-4) return "≈ 0";
+    return share < 0.0095 ? `${twoDigits(100 * share)}%` : share < 10 ? `${Math.round(100 * share)}%` : "far";
+  }
 
   // ---- The element -------------------------------------------------------------------------------------------------
 
@@ -252,14 +254,15 @@
       const others = changed.map((name) => names[name]).filter(Boolean);
       const verdict = this.#show(".converter-verdict");
       verdict.dataset.kind = kind;
-      const says = kind === "never" || kind === "absent" ? reason : others.length ? `Other: ${others.join(", ")}.` : "";
-      verdict.innerHTML = `<b>${VERDICTS[kind]}</b> ${inCode(says)}`;
+      const says = kind === "never" || kind === "absent" ? reason : others.join(", ");
+      verdict.innerHTML = `<b>${VERDICTS[kind]}${others.length ? ":" : ""}</b> ${inCode(says)}`;
       if (kind === "never") verdict.append(" Below: the rule itself, which steps its arrays.");
       this.#show(".converter-code code").textContent = code;
       this.#show("[name=copy]").textContent = "Copy";
       this.#show(".converter-steps").textContent = source === target ? "" : [source, target]
         .filter((side) => side !== "paper" && side in offers)
         .map((side) => `${sideOf(side)} takes the steps of ${offers[side].steps.replace(/\.$/, "")}.`)
+        .map((words) => words.replace("takes the steps of never the paper's:", "never takes the paper’s steps:"))
         .join(" ");
       this.#show(".converter-distances").replaceChildren(...this.#distances());
     }
@@ -267,7 +270,7 @@
     /** A table for each port: gradient sizes across. */
     #distances() {
       const { source, target } = this.#now;
-      const ports = Object.entries(this.answer.distances);
+      const ports = Object.keys(PORTS).filter((port) => port in this.answer.distances);
       if (!ports.length) {
         if (this.answer.kind === "absent") return [];
         const words = document.createElement("p");
@@ -277,9 +280,10 @@
       const table = document.createElement("table");
       const sizes = stepSizeConverter.sizes.map((size) => `<th scope="col">${written(size)}</th>`).join("");
       table.innerHTML = `<caption>A parameter at 1, with gradients of these sizes, in ${sideOf(source)} and, ported, in
-        ${sideOf(target)}: its first step there, and the largest distance in ${stepSizeConverter.steps} steps, as a
-        share of the way.</caption><thead><tr><th scope="col">gradients of</th>${sizes}</tr></thead>`;
-      for (const [port, cells] of ports) {
+        ${sideOf(target)}: its first step there, to what it was, and how far apart the paths are at most in
+        ${stepSizeConverter.steps} steps, as a share of the way.</caption><thead><tr><th scope="col">gradients of</th>${sizes}</tr></thead>`;
+      for (const port of ports) {
+        const cells = this.answer.distances[port];
         const body = table.createTBody();
         const row = (head, texts) => `<tr><th scope="row">${head}</th>${texts.map((it) => `<td>${it}</td>`).join("")}</tr>`;
         body.innerHTML =

@@ -180,7 +180,7 @@ def _itself(framework, name, numbers):
 
 def _ordered(named, rule):
     """Pairs (name, value), in the order of the book's names for them."""
-    order = list(named_for(rule, {key: None for key in ORDER}))
+    order = [name for key in ORDER for name in named_for(rule, {key: None})]
     return sorted(named.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
@@ -306,9 +306,10 @@ def measurable(framework, name):
 
 
 def recorded(size, steps=STEPS):
-    """Gradients of about ``size``, the same each time: uniform between -size and 2 size (a linear congruential draw)."""
-    seed, gradients = 1, []
-    for _ in range(steps):
+    """Gradients of about ``size``, the same each time: first ``size`` itself, then numbers that are uniform between
+    -size and 2 size (a linear congruential draw)."""
+    seed, gradients = 1, [size]
+    for _ in range(steps - 1):
         seed = (1103515245 * seed + 12345) % 2**31
         gradients.append(size * (3 * seed / 2**31 - 1))
     return gradients

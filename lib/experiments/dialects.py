@@ -118,12 +118,14 @@ def in_keras(params, data, make: Callable, before: Callable | None = None, scale
             loss = scale * tf.reduce_mean(tf.reduce_logsumexp(h, 1) - tf.reduce_sum(h * y, 1))
         return loss, tape.gradient(loss, weights)
 
+    # Compiled, as fit does it; but then numbers are fixed, and ``before`` could not change them.
+    apply = (lambda g: optimizer.apply(g, variables)) if before else tf.function(lambda g: optimizer.apply(g, variables))
     losses = []
     for t, (x, y) in enumerate(data, 1):
         loss, grads = gradients(tf.constant(x), tf.constant(y))
         if before:
             before(t, optimizer)
-        optimizer.apply(grads, variables)
+        apply(grads)
         losses.append(float(loss))
     return Run(np.array(losses), [v.numpy() for v in variables], optimizer)
 
