@@ -118,8 +118,11 @@ def in_keras(params, data, make: Callable, before: Callable | None = None, scale
             loss = scale * tf.reduce_mean(tf.reduce_logsumexp(h, 1) - tf.reduce_sum(h * y, 1))
         return loss, tape.gradient(loss, weights)
 
-    # Compiled, as fit does it; but then numbers are fixed, and ``before`` could not change them.
-    apply = (lambda g: optimizer.apply(g, variables)) if before else tf.function(lambda g: optimizer.apply(g, variables))
+    def apply(grads):
+        optimizer.apply(grads, variables)
+
+    if before is None:  # compiled, as ``fit`` does it; then numbers are fixed, and ``before`` could not change them
+        apply = tf.function(apply)
     losses = []
     for t, (x, y) in enumerate(data, 1):
         loss, grads = gradients(tf.constant(x), tf.constant(y))
