@@ -1,7 +1,7 @@
 """Make ``assets/vendor``, what the pages load beside the book's own scripts: never committed, made by ``make book``.
 
-Third-party files are copied from installed, pinned packages. For playgrounds and converter classic scripts are written, as
-pages opened from disk may load neither modules nor WebAssembly files: MicroPython with its WebAssembly inside, and the
+Third-party files are copied from installed, pinned packages. For playgrounds and converters classic scripts are made,
+as pages opened from disk may load neither modules nor WebAssembly files: MicroPython with its WebAssembly inside, and the
 very source files of ``lib/`` that each of them runs.
 """
 
@@ -164,9 +164,9 @@ def in_micropython(source: str) -> str:
 
     def look(node):
         new = _without_stars(node)
-        if isinstance(node, ast.Assign) and isinstance(node.value, ast.Subscript):
-            if getattr(node.value.value, "id", "") in ("dict", "list", "tuple"):
-                node, new = node.value, "None"
+        value = node.value if isinstance(node, ast.Assign) else None
+        if isinstance(value, ast.Subscript) and getattr(value.value, "id", "") in ("dict", "list", "tuple"):
+            node, new = value, "None"
         if new:
             span = (begins[node.lineno - 1] + node.col_offset, begins[node.end_lineno - 1] + node.end_col_offset)
             edits.append((*span, new.encode()))
@@ -182,18 +182,20 @@ def in_micropython(source: str) -> str:
 
 
 def _without_stars(node) -> str | None:
-    """The text of a tuple, list or dict with stars in it, as a sum or union of some without."""
-    if isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load):
-        if any(isinstance(part, ast.Starred) for part in node.elts):
-            kind = "tuple" if isinstance(node, ast.Tuple) else "list"
-            parts = [f"{kind}({ast.unparse(part.value)})" if isinstance(part, ast.Starred) else
-                     f"{kind}([{ast.unparse(part)}])" for part in node.elts]  # fmt: skip
-            return f"({' + '.join(parts)})"
+    """The text of a tuple, list or dict with stars in it, as a sum or union of some without; else None."""
     if isinstance(node, ast.Dict) and None in node.keys:
-        parts = [f"dict({ast.unparse(value)})" if key is None else f"{{{ast.unparse(key)}: {ast.unparse(value)}}}"
-                 for key, value in zip(node.keys, node.values, strict=True)]  # fmt: skip
+        pairs = zip(node.keys, map(ast.unparse, node.values), strict=True)
+        parts = [f"dict({value})" if key is None else f"{{{ast.unparse(key)}: {value}}}" for key, value in pairs]
         return f"({' | '.join(parts)})"
-    return None
+    if not (isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load)):
+        return None
+    if not any(isinstance(part, ast.Starred) for part in node.elts):
+        return None
+    kind = "tuple" if isinstance(node, ast.Tuple) else "list"
+    parts = [
+        ast.unparse(part.value) if isinstance(part, ast.Starred) else f"[{ast.unparse(part)}]" for part in node.elts
+    ]
+    return f"({' + '.join(f'{kind}({part})' for part in parts)})"
 
 
 # A playground steps each coordinate on its own, and knows gradients only.
@@ -256,7 +258,8 @@ def converter() -> str:
     }
     begin = (CONVERTER / "convert.py").read_text()
     facts = {
-        "sources": sources(_imports(begin, "convert.py", CONVERTER, generated), CONVERTER, generated) | {"convert.py": begin},
+        "sources": sources(_imports(begin, "convert.py", CONVERTER, generated), CONVERTER, generated)
+        | {"convert.py": begin},
         "titles": TITLES,
         "sizes": SIZES,
         "steps": STEPS,
@@ -274,7 +277,8 @@ def _signature(dialect) -> dict:
         "state": list(plain.items()),
         "counts_steps": rule.counts_steps,
         "takes_curvature": rule.takes_curvature,
-        "defaults": {key: None if value is inspect.Parameter.empty else value for key, value in rule.defaults.items()},
+        "defaults": {key: value for key, value in rule.defaults.items() if value is not inspect.Parameter.empty}
+        | {key: None for key, value in rule.defaults.items() if value is inspect.Parameter.empty},
     }
 
 

@@ -1,4 +1,4 @@
-"""What the converter asks of ``lib/dialects/converter.py``, in the reader's browser, in MicroPython. All goes as JSON."""
+"""What a converter asks of ``lib/dialects/converter.py``, in the reader's browser, in MicroPython: as JSON."""
 
 import json
 

@@ -1,10 +1,12 @@
 """From one framework's optimizer to another's: the code to write there, or why there is none, and how far apart a port
 ends up that is not translated.
 
-`convert` writes what `lib.dialects.translate` finds, as code of the framework; `distances` lets the rules themselves run
-over recorded gradients. Both run on a page of the book, too, in MicroPython: this file uses plain floats, and no syntax
-that MicroPython lacks.
+`convert` writes what `lib.dialects.translate` finds, as code of the framework; `distances` lets the rules themselves
+run over recorded gradients. Both run on a page of the book, too, in MicroPython: this file uses plain floats, and no
+syntax that MicroPython lacks.
 """
+
+# ruff: noqa: B905, RUF005, SIM105 - MicroPython has no ``strict``, no stars in lists, no contextlib.
 
 from math import inf, isfinite, sqrt
 
@@ -144,7 +146,7 @@ def _formula(key, schedule, given):
     if max(abs(value - c) for value in values) <= 1e-12 * c:
         return None, c
     for text, shape in SHAPES:
-        if all(abs(shape(c, b1, b2, t) - value) <= 1e-12 * value for t, value in zip(ASKED, values)):  # noqa: B905
+        if all(abs(shape(c, b1, b2, t) - value) <= 1e-12 * value for t, value in zip(ASKED, values)):
             return text.replace("{c}", number(c)).replace("{b1}", number(b1)).replace("{b2}", number(b2)), None
     raise RuntimeError("no formula of SHAPES is the schedule of " + key + "; add its own.")
 
@@ -203,7 +205,7 @@ def _arguments(dialect, numbers, replaced):
 
 
 def _plain(value):
-    return repr(value) if isinstance(value, (bool, str)) else number(value)  # noqa: UP038
+    return repr(value) if isinstance(value, (bool, str)) else number(value)
 
 
 def _call(maker, arguments):
@@ -388,5 +390,5 @@ def apart(right, other, steps):
     if len(right) < steps or len(other) < steps:
         return first, None
     way = max(abs(x - 1) for x in right)
-    largest = max(abs(x - y) for x, y in zip(right, other))  # noqa: B905
+    largest = max(abs(x - y) for x, y in zip(right, other))
     return first, largest / way if way else None

@@ -116,7 +116,7 @@ def decay_without_gradient(answer):
     near(decoupled, (1 - 1e-5) ** 1000, 1e-5, "decoupled: (1 - 0.001 * 0.01) ** 1000.")
     mistaken(l2, decoupled, "L2: here the decay is a gradient, and Adam divides a gradient by its size.", 1e-3)
     mistaken(l2, 1.0, "L2: the gradient of the loss is zero, that of the decay is not.", 1e-3)
-    mistaken(l2, 0.0, "L2: steps of a whole rate would take it all; but the decay fades, and v remembers. Run it.", 0.02)
+    mistaken(l2, 0.0, "L2: steps of a whole rate would take it all; the decay fades, and v remembers. Run it.", 0.02)
     near(l2, 0.2577, 0.006, "L2: step Optimizer(l2(adam), lr=0.001, weight_decay=0.01) a thousand times.")
     return "Through Adam the decay loses its size: with 0.0001 for 0.01 as much would be left."
 

@@ -4,6 +4,7 @@ only the optimizer can differ. Each side computes its own gradients, in float64.
 Frameworks are imported where they are used: who reads the file needs none of them.
 """
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -35,7 +36,7 @@ class Run:
 def start(seed: int = 0, widths=WIDTHS) -> list[np.ndarray]:
     """Weights (inputs, outputs), normal with the variance 1 / inputs, and zero biases (outputs,), layer by layer."""
     draw, params = np.random.default_rng(seed), []
-    for n, m in zip(widths, widths[1:], strict=False):
+    for n, m in itertools.pairwise(widths):
         params += [draw.standard_normal((n, m)) / np.sqrt(n), np.zeros(m)]
     return params
 

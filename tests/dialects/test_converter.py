@@ -147,8 +147,13 @@ def test_the_kind_is_what_translate_finds(name, source, target):
         return
     try:
         translated = translate(dialect_of(source, name), dialect_of(target, name), numbers)
-    except LookupError as reason:
-        assert (found["kind"], found["reason"]) == ("never", str(reason))
+    except LookupError as error:
+        reason = str(error)
+    else:
+        reason = None
+    assert (found["kind"] == "never") == (reason is not None)
+    if reason:
+        assert found["reason"] == reason
         return
     late = (*range(999), 10**6 - 1)  # Adafactor's rate falls from step 10**6 on, if it is 0.001
     changes = lambda key, value: callable(value) and any(abs(value(s) / numbers[key] - 1) > 1e-9 for s in late)
@@ -285,7 +290,8 @@ def test_a_walk_ends_where_numbers_do():
 
 def test_recorded_gradients_are_spread():
     drawn = np.array(recorded(1.0, 2000))
-    assert -1 <= drawn.min() < -0.99 and 1.98 < drawn.max() < 2
+    assert -1 <= drawn.min() < -0.99
+    assert 1.98 < drawn.max() < 2
     assert abs(drawn.mean() - 0.5) < 0.05
 
 
