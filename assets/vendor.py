@@ -1,7 +1,7 @@
 """Make ``assets/vendor``, what the pages load beside the book's own scripts: never committed, made by ``make book``.
 
 Third-party files are copied from installed, pinned packages. For playgrounds and converters classic scripts are made,
-as pages opened from disk may load neither modules nor WebAssembly files: MicroPython with its WebAssembly inside, and the
+as pages opened from disk may load neither modules nor WebAssembly files: MicroPython, its WebAssembly inside, and the
 very source files of ``lib/`` that each of them runs.
 """
 
