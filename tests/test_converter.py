@@ -1,5 +1,6 @@
 """The converter: it shows what lib.dialects finds, by mouse and keyboard, from a server and from disk."""
 
+import importlib.util
 import json
 
 import pytest
@@ -180,3 +181,39 @@ def test_axe_finds_nothing_and_nothing_is_cut_off(page, book_url, theme, width):
     results = page.evaluate("axe.run('optimizer-converter')")
     assert [(it["id"], it["nodes"][0]["html"]) for it in results["violations"]] == []
     assert page.evaluate("document.documentElement.scrollWidth") <= width
+
+
+# ---- How it is built
+
+
+@pytest.fixture(scope="module")
+def vendor():
+    spec = importlib.util.spec_from_file_location("vendor", ROOT / "assets" / "vendor.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("source", "rewritten"),
+    [
+        ("a = (1, 2, *b)", "a = (tuple([1]) + tuple([2]) + tuple(b))"),
+        ("a = [*b, 1]", "a = (list(b) + list([1]))"),
+        ("a = {'x': 1, **b}  # ü", "a = ({'x': 1} | dict(b))  # ü"),
+        ("Numbers = dict[str, float]\n", "Numbers = None\n"),
+        ("ü = 1; a = [*b]\nc = (*d,)", "ü = 1; a = (list(b))\nc = (tuple(d))"),
+        ("first, *later = f(*a, **b)  # untouched", "first, *later = f(*a, **b)  # untouched"),
+    ],
+)
+def test_what_micropython_cannot_read_is_rewritten_and_nothing_else(vendor, source, rewritten):
+    assert vendor.in_micropython(source) == rewritten
+
+
+def test_rewritten_files_mean_the_same(vendor):
+    for name in ("torch", "keras", "optax"):
+        source = (ROOT / "lib" / "dialects" / f"{name}.py").read_text()
+        scope = {}
+        exec(vendor.in_micropython(source), scope)
+        assert {key: it.names for key, it in scope["DIALECTS"].items()} == {
+            key: it.names for key, it in DIALECTS[name].items()
+        }

@@ -13,7 +13,6 @@ from lib.dialects.converter import (
     ORDER,
     SIZES,
     TITLES,
-    checked,
     choices,
     convert,
     dialect_of,
@@ -27,7 +26,7 @@ from lib.dialects.converter import (
 from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
 from lib.referees import record, replay
-from lib.referees.defaults import defaults, filled
+from lib.referees.defaults import filled
 from lib.referees.recording import MATRICES, flat
 
 NAMES = [name for name in RULES if any(name in dialects for dialects in DIALECTS.values())]
@@ -168,25 +167,6 @@ def test_every_hyperparameter_is_offered(framework, name):
         states = set(RULES[name].state) - {"G"}
         assert set(choices(framework, name)) == of_rule - states
         assert choices(framework, name) == sorted(choices(framework, name), key=ORDER.index)
-
-
-@pytest.mark.parametrize("framework", TITLES)
-@pytest.mark.parametrize("name", NAMES)
-def test_defaults_are_the_framework_s(framework, name):
-    if not dialect_of(framework, name):
-        return
-    usual = defaults(framework, name)
-    assert list(usual) == choices(framework, name)
-    assert checked(framework, name, filled(framework, name)) == filled(framework, name)
-
-
-def test_defaults_by_hand():
-    assert defaults("torch", "adam") == {"lr": 0.001, "beta1": 0.9, "beta2": 0.999, "eps": 1e-8}
-    assert defaults("keras", "adam")["eps"] == 1e-7
-    assert defaults("optax", "adam")["lr"] is None
-    assert defaults("torch", "momentum") == {"lr": 0.001, "momentum": None}
-    assert defaults("keras", "adagrad")["G"] == 0.1
-    assert filled("optax", "momentum") == {"lr": 0.001, "momentum": 0.9}
 
 
 @pytest.mark.parametrize(
