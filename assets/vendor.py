@@ -22,7 +22,6 @@ from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 from lib.optimizers.rule import named_for
 from lib.referees.defaults import defaults, filled
-from lib.referees.tables import agreement
 
 ASSETS = Path(__file__).parent
 ROOT = ASSETS.parent
@@ -287,7 +286,6 @@ def _offer(side, name) -> dict:
     dialect, usual = dialect_of(side, name), defaults(side, name)
     return {
         "optimizer": dialect.optimizer,
-        "steps": "the paper" if side == "paper" else agreement(dialect, RULES[name]),
         "fields": [
             {"name": key, "theirs": dialect.names[key], "default": filled(side, name)[key], "open": usual[key] is None}
             for key in choices(side, name)

@@ -23,10 +23,11 @@
     lamb: "LAMB", schedule_free_sgd: "Schedule-free SGD", schedule_free_adamw: "Schedule-free AdamW",
   }; // others are their names, capitalized
   const VERDICTS = {
-    same: "Carry the numbers over.",
+    same: "Carry the numbers over",
     numbers: "Other numbers do",
-    schedule: "One number must follow a schedule",
-    never: "Nothing in this framework takes these steps.",
+    schedule: "This must follow a schedule",
+    switch: "A switch does it",
+    never: "With these arguments, no number does.",
     absent: "This framework does not have it.",
   };
   const PORTS = {
@@ -164,7 +165,6 @@
             <pre tabindex="0" role="region" aria-label="Code"><code></code></pre>
             <button type="button" name="copy">Copy</button>
           </div>
-          <p class="converter-steps"></p>
           <div class="converter-distances"></div>
         </div>
         <small>runs <code>lib/dialects/</code> and <code>lib/optimizers/</code></small>
@@ -245,25 +245,24 @@
     }
 
     #say(offers) {
-      const { error, kind, code, reason, changed } = this.answer;
+      const { error, kind, code, reason, changed, moving, limit } = this.answer;
       this.#show(".converter-error").textContent = error ?? "";
       this.#show(".converter-answer").hidden = Boolean(error);
       if (error) return;
-      const { source, target } = this.#now;
+      const { target } = this.#now;
       const names = Object.fromEntries((offers[target]?.fields ?? []).map(({ name, theirs }) => [name, theirs]));
-      const others = changed.map((name) => names[name]).filter(Boolean);
+      const listed = (keys) => keys.map((key) => names[key]).filter(Boolean).join(", ");
+      const fixed = listed(changed.filter((key) => !moving.includes(key)));
+      const numbers = listed(moving) + (moving.length && fixed ? "; besides: " : "") + fixed;
       const verdict = this.#show(".converter-verdict");
       verdict.dataset.kind = kind;
-      const says = kind === "never" || kind === "absent" ? reason : others.join(", ");
-      verdict.innerHTML = `<b>${VERDICTS[kind]}${others.length ? ":" : ""}</b> ${inCode(says)}`;
+      const inWords = ["never", "absent", "switch"].includes(kind);
+      const says = inWords ? reason : `${numbers}${limit ? `${numbers ? "; " : ""}${limit}` : ""}`;
+      const stop = VERDICTS[kind].endsWith(".") ? "" : says ? (numbers || inWords ? ":" : ",") : ".";
+      verdict.innerHTML = `<b>${VERDICTS[kind]}${stop}</b> ${inCode(says)}`;
       if (kind === "never") verdict.append(" Below: the rule itself, which steps its arrays.");
       this.#show(".converter-code code").textContent = code;
       this.#show("[name=copy]").textContent = "Copy";
-      this.#show(".converter-steps").textContent = source === target ? "" : [source, target]
-        .filter((side) => side !== "paper" && side in offers)
-        .map((side) => `${sideOf(side)} takes the steps of ${offers[side].steps.replace(/\.$/, "")}.`)
-        .map((words) => words.replace("takes the steps of never the paper's:", "never takes the paper’s steps:"))
-        .join(" ");
       this.#show(".converter-distances").replaceChildren(...this.#distances());
     }
 

@@ -8,8 +8,10 @@ syntax that MicroPython lacks.
 
 # ruff: noqa: B905, RUF005, SIM105 - MicroPython has no ``strict``, no stars in lists, no contextlib.
 
+from dataclasses import replace
 from math import inf, isfinite, sqrt
 
+from lib import optimizers
 from lib.checks import check_names, check_range, has_range, range_of
 from lib.dialects import DIALECTS, PAPER, translate
 from lib.optimizers.rule import named_for
@@ -27,6 +29,70 @@ WIDTH = 60  # letters in a line of code
 # What `distances` measures: from x = 1, gradients of these sizes, so many steps.
 SIZES = (1e-8, 1e-6, 1e-4, 1e-2, 1.0)
 STEPS = 200
+
+
+# Arguments that make a framework's optimizer another rule than by default: where no number translates, they may. A
+# rule that stands here with a mapping's place taken by a reason is that of one other framework alone.
+_ALONE = "the switch makes it the rule of one other framework alone."
+SWITCHED = {
+    ("optax", "rmsprop"): replace(
+        DIALECTS["optax"]["rmsprop"], rule=optimizers.rmsprop, fixed={"eps_in_sqrt": False},
+        to_paper=None, from_paper=None,
+    ),
+    ("optax", "centered_rmsprop"): replace(
+        DIALECTS["optax"]["centered_rmsprop"], rule=DIALECTS["torch"]["centered_rmsprop"].rule,
+        fixed={"centered": True, "eps_in_sqrt": False}, to_paper=_ALONE, from_paper=_ALONE,
+    ),
+    ("optax", "amsgrad"): replace(
+        DIALECTS["optax"]["amsgrad"], rule=optimizers.amsgrad,
+        fixed={"bias_correction_mu": False, "bias_correction_nu": False}, to_paper=None, from_paper=None,
+    ),
+    ("torch", "muon"): replace(
+        DIALECTS["torch"]["muon"], rule=DIALECTS["keras"]["muon"].rule,
+        fixed={"adjust_lr_fn": "match_rms_adamw"}, to_paper=_ALONE, from_paper=_ALONE,
+    ),
+}  # fmt: skip
+
+# Where the rate multiplies the velocity; elsewhere it is inside.
+RATE_OUTSIDE = {"momentum": ("torch", "optax"), "nesterov": ("torch", "optax"), "centered_rmsprop": ("torch",)}
+
+
+def limit(name, source, target, hyperparameters):
+    """The condition on which what `convert` finds takes the same steps, in words; "" if there is none."""
+    if name in RATE_OUTSIDE and hyperparameters["momentum"]:
+        sides = RATE_OUTSIDE[name]
+        return "at a constant rate" if (source in sides) != (target in sides) else ""
+    found = []
+    if name == "adafactor" and (source == "torch") != (target == "torch"):
+        found.append("nearly, for gradients above 1e-7")
+    if name == "adafactor" and source == "optax" and target != "optax":
+        found.append("as long as the rate is below t ** -0.5")
+    if name == "muon" and (source, target) == ("keras", "torch"):
+        found.append("nearly, for gradients above 1e-5; PyTorch computes in bfloat16")
+    return ", ".join(found)
+
+
+def reached(name, source, target, hyperparameters):
+    """The dialect of ``target`` that takes the steps of ``source``, with a switch if need be, and its hyperparameters.
+
+    Raises:
+        LookupError: there is none; the message says why.
+    """
+    ours, theirs = dialect_of(source, name), dialect_of(target, name)
+    given = hyperparameters | hidden(ours)
+    try:
+        return theirs, translate(ours, theirs, given)
+    except KeyError:
+        raise
+    except LookupError as error:
+        reason = str(error)
+    switched = SWITCHED.get((target, name))
+    if switched is not None and source != target:
+        try:
+            return switched, translate(ours, switched, given)
+        except LookupError:
+            pass
+    raise LookupError(reason)
 
 
 def dialect_of(framework, name):
@@ -79,21 +145,21 @@ def convert(name, source, target, hyperparameters):
 
     Returns:
         dict of ``kind``: "same" (the same numbers), "numbers" (other numbers), "schedule" (one that changes with the
-        step), "never", or "absent" (the framework has no such rule); ``before``, the code of the source; ``code``, that
-        of the target, or the rule itself where there is none; ``reason``, in words; ``changed``, the hyperparameters
-        that are others.
+        step), "switch" (as `SWITCHED` has it), "never" (no numbers, constant or not, at these arguments), or "absent"
+        (the framework has no such rule); ``before``, the code of the source; ``code``, that of the target, or the rule
+        itself where there is none; ``reason``, in words; ``changed``, the hyperparameters that are others, and
+        ``moving``, those of them that change with the step; ``limit``, as `limit`.
 
     Raises:
         TypeError, KeyError, ValueError: as `checked`.
     """
-    ours, theirs = dialect_of(source, name), dialect_of(target, name)
     given = checked(source, name, hyperparameters)
     before = _write(source, name, given, {})
-    if theirs is None:
+    if dialect_of(target, name) is None:
         reason = TITLES[target] + " has no such optimizer. The rule itself steps its arrays:"
         return _found("absent", before, _itself(source, name, given), reason, [])
     try:
-        found = translate(ours, theirs, given | hidden(ours))
+        theirs, found = reached(name, source, target, given)
     except KeyError:
         raise
     except LookupError as error:
@@ -111,15 +177,25 @@ def convert(name, source, target, hyperparameters):
     changed += [key for key in formulas if key not in changed]
     kind = "schedule" if formulas else "numbers" if changed else "same"
     reason = {
-        "same": "The same numbers take the same steps.",
-        "numbers": "Other numbers take the same steps.",
-        "schedule": "The same steps need a number that changes from step to step.",
+        "same": "The same numbers take the same steps",
+        "numbers": "Other numbers take the same steps",
+        "schedule": "The same steps need a number that changes from step to step",
     }[kind]
-    return _found(kind, before, _write(target, name, numbers, formulas), reason, changed)
+    if theirs is not dialect_of(target, name):
+        usual, kind = dialect_of(target, name).fixed, "switch"
+        added = [key + "=" + _plain(theirs.fixed[key]) for key in sorted(theirs.fixed) if key not in usual]
+        reason = " and ".join(added) + ". " + reason
+    if only := limit(name, source, target, given):
+        reason += ", " + only
+    code = _write(target, name, numbers, formulas, theirs)
+    return _found(kind, before, code, reason + ".", changed, sorted(formulas), only)
 
 
-def _found(kind, before, code, reason, changed):
-    return {"kind": kind, "before": before, "code": code, "reason": reason, "changed": changed}
+def _found(kind, before, code, reason, changed, moving=(), only=""):
+    return {
+        "kind": kind, "before": before, "code": code, "reason": reason, "changed": changed, "moving": list(moving),
+        "limit": only,
+    }  # fmt: skip
 
 
 def _equal(a, b):
@@ -136,7 +212,7 @@ SHAPES = (
     ("{c} * (1 - {b1}**{t}) / (1 - {b2}**{t}) ** 0.5", lambda c, b1, b2, t: c * (1 - b1**t) / sqrt(1 - b2**t)),
     ("min({c}, {t} ** -0.5)", lambda c, b1, b2, t: min(c, t**-0.5)),
 )
-ASKED = (1, 2, 3, 10, 100, 1000, 100000)  # the steps at which a formula is compared with the schedule
+ASKED = (1, 2, 3, 10, 100, 1000, 10**6, 10**18)  # the steps at which a formula is compared with the schedule
 
 
 def _formula(key, schedule, given):
@@ -186,9 +262,9 @@ def _ordered(named, rule):
     return sorted(named.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order))
 
 
-def _write(framework, name, numbers, formulas):
+def _write(framework, name, numbers, formulas, dialect=None):
     """The code that makes the optimizer. ``numbers`` has a first value for each of ``formulas``."""
-    return WRITERS[framework](dialect_of(framework, name), name, numbers, formulas)
+    return WRITERS[framework](dialect or dialect_of(framework, name), name, numbers, formulas)
 
 
 def _arguments(dialect, numbers, replaced):
@@ -205,7 +281,9 @@ def _arguments(dialect, numbers, replaced):
 
 
 def _plain(value):
-    return repr(value) if isinstance(value, (bool, str)) else number(value)
+    if isinstance(value, bool):
+        return repr(value)
+    return '"' + value + '"' if isinstance(value, str) else number(value)
 
 
 def _call(maker, arguments):
@@ -234,7 +312,8 @@ def _paper(dialect, name, numbers, formulas):
 def _torch(dialect, name, numbers, formulas):
     code = "import torch\n\noptimizer = " + _call(dialect.optimizer, ["params"] + _arguments(dialect, numbers, {}))
     if formulas:
-        code += "\n\n\ndef before_step(t):  # t = 1, 2, 3, ...\n    for group in optimizer.param_groups:"
+        code += "\n\n\n# Call it before each optimizer.step(), t = 1, 2, 3, ...\n"
+        code += "def before_step(t):\n    for group in optimizer.param_groups:"
         for key, text in sorted(formulas.items()):
             code += '\n        group["' + dialect.names[key] + '"] = ' + text.replace("{t}", "t")
     return code
@@ -283,7 +362,9 @@ def _optax(dialect, name, numbers, formulas):
             "    return " + text.replace("{t}", "t").replace("min(", "jnp.minimum(") + "\n"
         )
     if any(key != "lr" for key in formulas):
-        maker = "optax.inject_hyperparams(" + maker + ")"
+        flags = [repr(key) for key in sorted(dialect.fixed) if isinstance(dialect.fixed[key], bool)]
+        static = ["static_args=(" + ", ".join(flags).replace("'", '"') + ")"] if flags else []
+        maker = _call("optax.inject_hyperparams", [maker] + static)
     space = "\n\n" if formulas else "\n"
     return code + space + "optimizer = " + _call(maker, _arguments(dialect, numbers, replaced))
 
@@ -362,6 +443,7 @@ def distances(name, source, target, hyperparameters, defaults, sizes=SIZES, step
         measured: see `measurable`.
     """
     theirs, given = dialect_of(target, name), checked(source, name, hyperparameters)
+    by = theirs
     if theirs is None or not measurable(source, name) or not measurable(target, name):
         return {}
     ports = {
@@ -369,7 +451,7 @@ def distances(name, source, target, hyperparameters, defaults, sizes=SIZES, step
         "all numbers": ported(name, target, given, defaults),
     }
     try:
-        ports["translated"] = translate(dialect_of(source, name), theirs, given)
+        by, ports["translated"] = reached(name, source, target, given)
     except LookupError:
         pass
     result = {port: [] for port in ports}
@@ -377,8 +459,9 @@ def distances(name, source, target, hyperparameters, defaults, sizes=SIZES, step
         gradients = recorded(size, steps)
         right = walk(dialect_of(source, name).rule, given, gradients)
         for port, numbers in ports.items():
-            keys = {key: value for key, value in numbers.items() if theirs.names.get(key) or key in theirs.rule.state}
-            result[port].append(apart(right, walk(theirs.rule, keys, gradients), steps))
+            side = by if port == "translated" else theirs
+            keys = {key: value for key, value in numbers.items() if side.names.get(key) or key in side.rule.state}
+            result[port].append(apart(right, walk(side.rule, keys, gradients), steps))
     return result
 
 

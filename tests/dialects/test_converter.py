@@ -12,14 +12,17 @@ from lib.dialects import converter as module
 from lib.dialects.converter import (
     ORDER,
     SIZES,
+    SWITCHED,
     TITLES,
     choices,
     convert,
     dialect_of,
     distances,
+    limit,
     measurable,
     number,
     ported,
+    reached,
     recorded,
     walk,
 )
@@ -114,7 +117,7 @@ RUN = {"torch": run_torch, "keras": run_keras, "optax": run_optax, "paper": run_
 CLOSE = {"torch": 1e-9, "optax": 1e-9, "paper": 1e-12, "keras": 2e-5}
 # What a mapping takes for granted: gradients far above the root of eps1, which is 1.5e-8.
 NEARLY = {("adafactor", "torch"): 1e-3, ("adafactor", "paper"): 1e-3, ("adafactor", "keras"): 1e-3,
-          ("adafactor", "optax"): 1e-3}  # fmt: skip
+          ("adafactor", "optax"): 1e-3, ("muon", "torch"): 1e-3}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "source", "target"), PAIRS, ids=map("-".join, PAIRS))
@@ -132,9 +135,61 @@ def test_the_code_runs_and_takes_the_same_steps(name, source, target):
     assert apart < (CLOSE[by] if by == "paper" and by != target else NEARLY.get((name, target), CLOSE[by]))
 
 
-def test_every_kind_is_met():
-    kinds = {convert(*it, filled(it[1], it[0]))["kind"] for it in PAIRS}
-    assert kinds == {"same", "numbers", "schedule", "never", "absent"}
+def test_every_kind_and_every_switch_is_met():
+    found = {it: convert(*it, filled(it[1], it[0]))["kind"] for it in PAIRS}
+    assert set(found.values()) == {"same", "numbers", "schedule", "switch", "never", "absent"}
+    assert {(target, name) for (name, _, target), kind in found.items() if kind == "switch"} == SWITCHED.keys()
+
+
+@pytest.mark.parametrize(("target", "name"), SWITCHED, ids=map("-".join, SWITCHED))
+def test_without_the_switch_the_steps_are_others(target, name):
+    source = "torch" if target == "optax" else "keras"
+    numbers, recording = filled(source, name), recording_for(name)
+    found = convert(name, source, target, numbers)
+    usual = DIALECTS[target][name].fixed
+    code = found["code"]
+    for key, value in SWITCHED[target, name].fixed.items():
+        if key not in usual:
+            text = f'{key}="{value}"' if isinstance(value, str) else f"{key}={value}"
+            assert text in code
+            assert text in found["reason"]
+            code = code.replace(f", {text}", "").replace(f"{text},", "").replace(f'"{key}"', "")
+    code = code.replace("static_args=(, )", "static_args=()")
+    right = source_path(name, source, numbers, recording)
+    path = np.stack(list(RUN[target](code, recording)))
+    assert np.abs(path - right).max() / np.abs(right - flat(recording.start)).max() > 0.01
+
+
+def test_a_limit_is_where_the_steps_part():
+    """Below it they do, above it they do not."""
+    for source, target in (("torch", "keras"), ("keras", "torch")):
+        numbers = filled(source, "adafactor")
+        assert limit("adafactor", source, target, numbers) == "nearly, for gradients above 1e-7"
+        dialect, translated = reached("adafactor", source, target, numbers)
+        for scale, parts in ((1e-8, True), (1e-6, False)):
+            recording = record(50, scale=scale, shapes=((3,), (2, 3)))
+            here = source_path("adafactor", source, numbers, recording)
+            there = replay(dialect.rule, recording, **named_for(dialect.rule, translated))
+            assert (np.abs(here - there).max() > 0.01 * np.abs(here - flat(recording.start)).max()) == parts
+
+
+def test_limits_of_the_rate():
+    """Momentum carries over at a constant rate, and with it where both sides have it in the same place."""
+    numbers = {"lr": 0.1, "momentum": 0.9}
+    assert limit("momentum", "torch", "keras", numbers) == "at a constant rate"
+    assert limit("momentum", "torch", "optax", numbers) == ""
+    assert limit("nesterov", "optax", "paper", numbers) == "at a constant rate"
+    assert limit("momentum", "torch", "keras", numbers | {"momentum": 0.0}) == ""
+    assert convert("momentum", "torch", "keras", numbers)["reason"].endswith("steps, at a constant rate.")
+    slow, fast = ({"lr": lr, "eps1": 1e-30, "clip_threshold": 1.0} for lr in (1e-3, 0.1))
+    assert "t ** -0.5" in limit("adafactor", "optax", "keras", slow)
+    assert convert("adafactor", "optax", "keras", slow)["kind"] == "numbers"
+    assert convert("adafactor", "optax", "keras", fast)["kind"] == "never"
+
+
+def test_a_bound_that_is_felt_late_is_a_schedule():
+    found = convert("adafactor", "keras", "optax", filled("keras", "adafactor"))
+    assert (found["kind"], found["moving"]) == ("schedule", ["lr"])
 
 
 @pytest.mark.parametrize(("name", "source", "target"), PAIRS, ids=map("-".join, PAIRS))
@@ -150,11 +205,11 @@ def test_the_kind_is_what_translate_finds(name, source, target):
         reason = str(error)
     else:
         reason = None
-    assert (found["kind"] == "never") == (reason is not None)
+    assert (found["kind"] in ("never", "switch")) == (reason is not None)
     if reason:
-        assert found["reason"] == reason
+        assert found["kind"] == "switch" or found["reason"] == reason
         return
-    late = (*range(999), 10**6 - 1)  # Adafactor's rate falls from step 10**6 on, if it is 0.001
+    late = (*range(999), 10**6)  # Adafactor's rate falls from step 10**6 on, if it is 0.001
     changes = lambda key, value: callable(value) and any(abs(value(s) / numbers[key] - 1) > 1e-9 for s in late)
     assert (found["kind"] == "schedule") == any(changes(*item) for item in translated.items())
 
