@@ -113,7 +113,7 @@ def decay_without_gradient(answer):
     decoupled, l2 = several(answer, "(decoupled, L2)")
     mistaken(decoupled, 0.0, "decoupled: a share of the weight is lost in each step, never all of it.", 1e-6)
     mistaken(decoupled, 0.99**1000, "decoupled: the share lost in a step is rate times weight_decay, not weight_decay.")
-    near(decoupled, (1 - 1e-5) ** 1000, 1e-5, "decoupled: (1 - 0.001 * 0.01) ** 1000.")
+    near(decoupled, (1 - 1e-5) ** 1000, 0.003, "decoupled: in each step a share of rate times weight_decay is lost.")
     mistaken(l2, decoupled, "L2: here the decay is a gradient, and Adam divides a gradient by its size.", 1e-3)
     mistaken(l2, 1.0, "L2: the gradient of the loss is zero, that of the decay is not.", 1e-3)
     mistaken(l2, 0.0, "L2: steps of a whole rate would take it all; the decay fades, and v remembers. Run it.", 0.02)
@@ -197,7 +197,7 @@ FAULTS = {
 @check.exercise(8)
 def which_fault(answer):
     convict(answer, suspects, FAULTS, "give it {} and compare with adamw")
-    return "All three lower a loss. Without a gradient none of them can hide."
+    return "B and C lower a loss like the right one. Without a gradient none of them can hide."
 
 
 @check.exercise(9)
