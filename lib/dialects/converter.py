@@ -184,7 +184,7 @@ def convert(name, source, target, hyperparameters):
     if theirs is not dialect_of(target, name):
         usual, kind = dialect_of(target, name).fixed, "switch"
         added = [key + "=" + _plain(theirs.fixed[key]) for key in sorted(theirs.fixed) if key not in usual]
-        reason = " and ".join(added) + ". " + reason
+        reason = "With " + " and ".join(added) + ", " + reason[0].lower() + reason[1:]
     if only := limit(name, source, target, given):
         reason += ", " + only
     code = _write(target, name, numbers, formulas, theirs)
