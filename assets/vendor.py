@@ -1,30 +1,34 @@
 """Make ``assets/vendor``, what the pages load beside the book's own scripts: never committed, made by ``make book``.
 
-Third-party files are copied from installed, pinned packages. For the playgrounds two classic scripts are written, since
-pages opened from disk may load neither modules nor WebAssembly files: MicroPython with its WebAssembly inside, and the
-very source files of ``lib/`` that a playground runs.
+Third-party files are copied from installed, pinned packages. For playgrounds and converters classic scripts are made,
+as pages opened from disk may load neither modules nor WebAssembly files: MicroPython, its WebAssembly inside, and the
+very source files of ``lib/`` that each of them runs.
 """
 
 import ast
 import base64
+import inspect
 import json
 import re
-import runpy
 import shutil
 import sys
-from importlib.util import find_spec
 from pathlib import Path
 
 from lib.checks import FRACTION, RANGES
+from lib.dialects import DIALECTS
+from lib.dialects.converter import SIZES, STEPS, TITLES, choices, dialect_of
 from lib.figures import MINIMUM, STYLES, on_dark
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
+from lib.optimizers.rule import named_for
+from lib.referees.defaults import defaults, filled
 
 ASSETS = Path(__file__).parent
 ROOT = ASSETS.parent
 MODULES = ROOT / "node_modules"
 VENDOR = ASSETS / "vendor"
 STAND_INS = ASSETS / "playground"  # files here replace those of the same path in the repository
+CONVERTER = ASSETS / "converter"  # likewise, for the converter
 
 FILES = {
     "mathjax/tex-svg-full.js": "mathjax/es5/tex-svg-full.js",
@@ -34,7 +38,7 @@ FILES = {
     "d3-contour/LICENSE": "d3-contour/LICENSE",
 }
 
-IN_BROWSER = {"math", "json"}  # modules of MicroPython that a bundled file may import
+IN_BROWSER = {"math", "json", "ucollections"}  # modules of MicroPython that a bundled file may import
 
 
 def micropython() -> str:
@@ -73,44 +77,124 @@ def micropython() -> str:
     )
 
 
-def sources(modules) -> dict[str, str]:
-    """Each module, and whatever it imports from the book, as {path: source}; stand-ins take the place of their models.
+def sources(modules, folder: Path = STAND_INS, generated: dict | None = None) -> dict[str, str]:
+    """Each module, and whatever it imports, as {path: source}; stand-ins take the place of their models.
+
+    Args:
+        modules: where to begin, by name.
+        folder: of the stand-ins.
+        generated: stand-ins that are no files, as {path: source}.
 
     Raises:
         SystemExit: a file imports what MicroPython does not have.
     """
-    found, waiting = {}, list(modules)
+    found, waiting, generated = {}, list(modules), generated or {}
     while waiting:
         module = waiting.pop()
         for depth in range(module.count(".") + 1):  # a module's packages, then itself
-            spec = find_spec(".".join(module.split(".")[: depth + 1]))
-            path = Path(spec.origin).relative_to(ROOT)
-            if str(path) in found:
-                continue
-            stand_in = STAND_INS / path
-            found[str(path)] = (stand_in if stand_in.exists() else ROOT / path).read_text()
-            waiting += _imports(found[str(path)], path)
+            path, stand_in = _file_of(".".join(module.split(".")[: depth + 1]), folder, generated)
+            if str(path) not in found:
+                found[str(path)] = in_micropython(stand_in or (ROOT / path).read_text())
+                waiting += _imports(found[str(path)], path, folder, generated)
     return found
 
 
-def _imports(source: str, path) -> list[str]:
-    """The book's modules that ``source`` imports."""
-    names = []
+def _file_of(module: str, folder: Path, generated: dict) -> tuple[Path, str | None]:
+    """Where a module lies, from the root of the repository, and the text of its stand-in, if it has one."""
+    path = Path(*module.split("."))
+    for file in (path / "__init__.py", path.with_suffix(".py")):
+        if text := generated.get(str(file)) or ((folder / file).exists() and (folder / file).read_text()):
+            return file, text
+    return (path / "__init__.py" if (ROOT / path).is_dir() else path.with_suffix(".py")), None
+
+
+def _imports(source: str, path, folder: Path = STAND_INS, generated: dict | None = None) -> list[str]:
+    """The modules that ``source`` imports, but for those of MicroPython itself."""
+    modules, strangers = [], set()
     for node in ast.walk(ast.parse(source)):
         if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
+            asked = {alias.name: set() for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
-            names.append(node.module)
-            stand_in = STAND_INS / f"{node.module.replace('.', '/')}.py"
-            lacks = {alias.name for alias in node.names} - runpy.run_path(stand_in).keys() if stand_in.exists() else ()
-            if lacks:
-                sys.exit(f"assets/vendor.py: {path} imports {sorted(lacks)}; add it to {stand_in.relative_to(ROOT)}.")
-    if strangers := {name for name in names if name.split(".")[0] != "lib"} - IN_BROWSER:
+            asked = {node.module: {alias.name for alias in node.names}}
+        else:
+            continue
+        for module in asked.keys() - IN_BROWSER:
+            file, stand_in = _file_of(module, folder, generated or {})
+            parts = asked[module] & _parts(file)
+            modules += [module, *(f"{module}.{part}" for part in sorted(parts))]
+            if stand_in is None and module.split(".")[0] != "lib":
+                strangers.add(module)
+            if stand_in is not None and (lacks := asked[module] - parts - _defines(stand_in)):
+                where = (folder / file).relative_to(ROOT)
+                sys.exit(f"assets/vendor.py: {path} imports {sorted(lacks)}; add it to {where}.")
+    if strangers:
         sys.exit(
-            f"assets/vendor.py: {path} imports {sorted(strangers)}, which the playground lacks. "
-            f"Use lib.arrays, or put a stand-in beside the others in {STAND_INS.relative_to(ROOT)}."
+            f"assets/vendor.py: {path} imports {sorted(strangers)}, which MicroPython lacks. "
+            f"Use lib.arrays, or put a stand-in beside the others in {folder.relative_to(ROOT)}."
         )
-    return [name for name in names if name not in IN_BROWSER]
+    return modules
+
+
+def _defines(source: str) -> set[str]:
+    """The names that a module defines at its top level."""
+    names = set()
+    for node in ast.parse(source).body:
+        names |= {node.name} if isinstance(node, ast.FunctionDef | ast.ClassDef) else set()
+        names |= {alias.asname or alias.name for alias in node.names} if isinstance(node, ast.ImportFrom) else set()
+        if isinstance(node, ast.Assign):
+            names |= {name.id for target in node.targets for name in ast.walk(target) if isinstance(name, ast.Name)}
+    return names
+
+
+def _parts(file: Path) -> set[str]:
+    """The modules of a package of the book."""
+    if file.name != "__init__.py":
+        return set()
+    inside = (ROOT / file).parent
+    return {path.stem for path in inside.glob("*.py")} | {path.parent.name for path in inside.glob("*/__init__.py")}
+
+
+def in_micropython(source: str) -> str:
+    """``source`` without what MicroPython cannot read: stars within tuples, lists and dicts, and types with brackets
+    (``dict[str, float]``) that are given a name. Everything else stays as it is."""
+    lines = [line.encode() for line in source.splitlines(keepends=True)]
+    begins = [sum(map(len, lines[:i])) for i in range(len(lines))]
+    edits = []
+
+    def look(node):
+        new = _without_stars(node)
+        value = node.value if isinstance(node, ast.Assign) else None
+        if isinstance(value, ast.Subscript) and getattr(value.value, "id", "") in ("dict", "list", "tuple"):
+            node, new = value, "None"
+        if new:
+            span = (begins[node.lineno - 1] + node.col_offset, begins[node.end_lineno - 1] + node.end_col_offset)
+            edits.append((*span, new.encode()))
+        else:
+            for child in ast.iter_child_nodes(node):
+                look(child)
+
+    look(ast.parse(source))
+    text = source.encode()
+    for begin, end, new in sorted(edits, reverse=True):
+        text = text[:begin] + new + text[end:]
+    return text.decode()
+
+
+def _without_stars(node) -> str | None:
+    """The text of a tuple, list or dict with stars in it, as a sum or union of some without; else None."""
+    if isinstance(node, ast.Dict) and None in node.keys:
+        pairs = zip(node.keys, map(ast.unparse, node.values), strict=True)
+        parts = [f"dict({value})" if key is None else f"{{{ast.unparse(key)}: {value}}}" for key, value in pairs]
+        return f"({' | '.join(parts)})"
+    if not (isinstance(node, ast.Tuple | ast.List) and isinstance(node.ctx, ast.Load)):
+        return None
+    if not any(isinstance(part, ast.Starred) for part in node.elts):
+        return None
+    kind = "tuple" if isinstance(node, ast.Tuple) else "list"
+    parts = [
+        ast.unparse(part.value) if isinstance(part, ast.Starred) else f"[{ast.unparse(part)}]" for part in node.elts
+    ]
+    return f"({' + '.join(f'{kind}({part})' for part in parts)})"
 
 
 # A playground steps each coordinate on its own, and knows gradients only.
@@ -155,9 +239,64 @@ def playground() -> str:
     return f"globalThis.stepSize = {json.dumps(facts, indent=1)};\n"
 
 
+# Every rule that a framework has can be converted.
+CONVERTED = [name for name in RULES if any(name in dialects for dialects in DIALECTS.values())]
+
+
+def converter() -> str:
+    """The script that holds the book's part of a converter."""
+    sides = {name: [side for side in TITLES if dialect_of(side, name)] for name in CONVERTED}
+    rules = {side: {name: _signature(dialect_of(side, name)) for name in CONVERTED if side in sides[name]}
+             for side in TITLES}  # fmt: skip
+    imported = "".join(f"from {RULES[name].__module__} import {name}  # noqa: F401\n" for name in CONVERTED)
+    rule = (CONVERTER / "lib/optimizers/rule.py").read_text() + "\n\n" + inspect.getsource(named_for)
+    generated = {
+        "facts.py": f"FACTS = {rules!r}\n",
+        "lib/optimizers/__init__.py": imported,
+        "lib/optimizers/rule.py": rule,
+    }
+    begin = (CONVERTER / "convert.py").read_text()
+    facts = {
+        "sources": sources(_imports(begin, "convert.py", CONVERTER, generated), CONVERTER, generated)
+        | {"convert.py": begin},
+        "titles": TITLES,
+        "sizes": SIZES,
+        "steps": STEPS,
+        "rules": {name: {side: _offer(side, name) for side in sides[name]} for name in CONVERTED},
+    }
+    return f"globalThis.stepSizeConverter = {json.dumps(facts, indent=1)};\n"
+
+
+def _signature(dialect) -> dict:
+    """What MicroPython cannot read off a rule: plain values only."""
+    rule = dialect.rule
+    plain = {key: None if callable(value) else value for key, value in rule.state.items()}
+    return {
+        "names": list(dialect.names),
+        "state": list(plain.items()),
+        "counts_steps": rule.counts_steps,
+        "takes_curvature": rule.takes_curvature,
+        "defaults": {key: value for key, value in rule.defaults.items() if value is not inspect.Parameter.empty}
+        | {key: None for key, value in rule.defaults.items() if value is inspect.Parameter.empty},
+    }
+
+
+def _offer(side, name) -> dict:
+    """What a converter offers to set, and with which numbers it begins."""
+    dialect, usual = dialect_of(side, name), defaults(side, name)
+    return {
+        "optimizer": dialect.optimizer,
+        "fields": [
+            {"name": key, "theirs": dialect.names[key], "default": filled(side, name)[key], "open": usual[key] is None}
+            for key in choices(side, name)
+        ],
+    }
+
+
 if __name__ == "__main__":
     for target, source in FILES.items():
         (VENDOR / target).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(MODULES / source, VENDOR / target)
     (VENDOR / "micropython.js").write_text(micropython())
     (VENDOR / "playground-lib.js").write_text(playground())
+    (VENDOR / "converter-lib.js").write_text(converter())

@@ -1,10 +1,10 @@
 // The parts of the checks of tests/pages.py that run inside the page: each returns its faults, a list of sentences.
 
 window.checks = {
-  // Wait for the mathematics, the images and the playgrounds.
+  // Wait for the mathematics, the images, the playgrounds and the converters.
   async settle() {
     await window.MathJax?.startup?.promise;
-    await Promise.all([...document.querySelectorAll("optimizer-playground")].map((playground) => playground.ready));
+    await Promise.all([...document.querySelectorAll("optimizer-playground, optimizer-converter")].map((it) => it.ready));
     await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
   },
 
@@ -26,7 +26,7 @@ window.checks = {
     const text = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
     while (text.nextNode()) {
       const e = text.currentNode.parentElement;
-      if (e.closest("mjx-container, pre, code, script, style, optimizer-playground")) continue;
+      if (e.closest("mjx-container, pre, code, script, style, optimizer-playground, optimizer-converter")) continue;
       const found = text.currentNode.data.match(markup);
       if (found) faults.push(`raw markup "${found[0]}" in ${this.describe(e)}`);
     }
