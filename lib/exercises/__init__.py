@@ -111,6 +111,48 @@ def mistaken(answer, value, hint: str, tolerance: float = 1e-3) -> None:
     raise Wrong(hint)
 
 
+def name_mistake(answer, made_by, right, mistakes: dict, tolerance: float = 1e-9) -> None:
+    """Raise `Wrong` with the hint of the mistake that gives ``answer``, unless it is what the right rule gives, too.
+
+    Args:
+        answer: of the reader, a number or an array.
+        made_by: takes a rule and returns the answer to which it leads.
+        right: the right rule.
+        mistakes: {rule with one error: hint}.
+        tolerance: as in `near`.
+    """
+    with np.errstate(all="ignore"):
+        expected = made_by(right)
+        for mistake, hint in mistakes.items():
+            outcome = made_by(mistake)
+            if np.isfinite(outcome).all() and not np.allclose(outcome, expected, rtol=tolerance, atol=tolerance):
+                mistaken(answer, outcome, hint, tolerance)
+
+
+def expect_step(function, arrays: dict, *t, **hyperparameters) -> None:
+    """Raise `Wrong` unless the reader's rule returns its new x and state, and leaves what it is given as it is.
+
+    Args:
+        function: of the reader: a step of a rule.
+        arrays: {"x": array, "g": array, name of a state: array, ...}; ``t`` and hyperparameters follow.
+    """
+    before = {name: a.copy() for name, a in arrays.items()}
+    result = result_of(function, *arrays.values(), *t, **hyperparameters)
+    names = [name for name in arrays if name != "g"]
+    if not isinstance(result, tuple) or len(result) != len(names):
+        raise Wrong(f"Return a tuple of {len(names)}, the new {' and '.join(names)}: return {', '.join(names)}.")
+    for name, a in arrays.items():
+        if not np.array_equal(a, before[name]):
+            raise Wrong(f"Your function changes its argument {name} in place; write {name} = ... instead.")
+
+
+def expect_path(path, right, tolerance: float = 1e-12) -> None:
+    """Raise `Wrong` with the first step, along axis 0, at which ``path`` is not that of the right rule, (steps, n)."""
+    apart = ~np.isclose(path, right, rtol=1e-9, atol=tolerance).all(axis=1)
+    if apart.any():
+        raise Wrong(f"It leaves the library's path at step {apart.argmax() + 1} of {len(path)}.")
+
+
 def convict(answer, suspects: dict, faults: dict, advice: str) -> None:
     """Raise `Wrong` unless ``answer`` names the fault of every suspect.
 

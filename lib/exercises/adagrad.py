@@ -7,7 +7,7 @@ with one of them is told which.
 import numpy as np
 
 from lib.arrays import sqrt
-from lib.exercises import Exercises, Wrong, convict, mistaken, near, several
+from lib.exercises import Exercises, Wrong, convict, expect_path, expect_step, mistaken, name_mistake, near, several
 from lib.optimizers import adagrad
 
 check = Exercises()
@@ -103,23 +103,12 @@ MISTAKES = {
 }
 
 
-def _name_mistake(given, made_by, tolerance=1e-9):
-    """Raise `Wrong` with the hint of the mistake whose outcome, ``made_by(mistake)``, is ``given``, unless that is what
-    Adagrad gives, too."""
-    with np.errstate(all="ignore"):
-        right = made_by(adagrad)
-        for mistake, hint in MISTAKES.items():
-            outcome = made_by(mistake)
-            if np.isfinite(outcome).all() and not np.allclose(outcome, right, rtol=tolerance, atol=tolerance):
-                mistaken(given, outcome, hint, tolerance)
-
-
 @check.exercise(1)
 def two_steps(answer):
     """Where Adagrad is after gradients of 3 and 4, from x = 1 at a rate of 0.5, with eps = 0."""
     mistaken(answer, 0.5, "That is after the first step; one more is to come.", 1e-9)
     mistaken(answer, 0.4, "That is the length of the second step; where does it lead?", 1e-9)
-    _name_mistake(answer, lambda rule: 1 - steps_of(rule, [3.0, 4.0], lr=0.5).sum(), 1e-6)
+    name_mistake(answer, lambda rule: 1 - steps_of(rule, [3.0, 4.0], lr=0.5).sum(), adagrad, MISTAKES, 1e-6)
     near(answer, 0.1, hint="G is 9, then 25. A step is 0.5 times the gradient over the root of G.")
     return "The second gradient is the larger one, and its step the shorter: 0.4 after 0.5."
 
@@ -127,25 +116,13 @@ def two_steps(answer):
 @check.exercise(2)
 def from_memory(answer):
     """A function (x, g, G, *, lr, eps) -> (x, G): a step of Adagrad."""
-    if not callable(answer):
-        raise Wrong("Hand in the function itself: check(2, my_adagrad).")
     gradients = np.random.default_rng(0).standard_normal((20, 4)) * np.array([1e-8, 1e-3, 1.0, 1e4])
-    first = [np.zeros(4), gradients[0].copy(), np.ones(4)]
-    before = [a.copy() for a in first]
-    given = answer(*first, lr=1.0, eps=1e-8)
-    if given is ...:
-        raise Wrong("Your function still returns the dots: write the rule in their place.")
-    if not isinstance(given, tuple) or len(given) != 2:
-        raise Wrong("Return two things, the new x and the new G: return x, G.")
-    for name, a, b in zip("xgG", first, before, strict=True):
-        if not np.array_equal(a, b):
-            raise Wrong(f"Your function changes its argument {name} in place; write {name} = {name} + ... instead.")
+    first = {"x": np.zeros(4), "g": gradients[0].copy(), "G": np.ones(4)}
+    expect_step(answer, first, lr=1.0, eps=1e-8)
     with np.errstate(all="ignore"):
         steps = steps_of(answer, gradients, eps=1e-8)
-    _name_mistake(steps, lambda rule: steps_of(rule, gradients, eps=1e-8))
-    apart = ~np.isclose(steps, steps_of(adagrad, gradients, eps=1e-8), rtol=1e-9, atol=1e-12).all(axis=1)
-    if apart.any():
-        raise Wrong(f"It leaves the library's path at step {apart.argmax() + 1} of {len(gradients)}.")
+    name_mistake(steps, lambda rule: steps_of(rule, gradients, eps=1e-8), adagrad, MISTAKES)
+    expect_path(steps, steps_of(adagrad, gradients, eps=1e-8))
     x, g, G = np.array([1.0, -2.0]), np.array([0.3, 0.1]), np.array([4.0, 0.0])
     ours = adagrad(x, g, G, lr=0.3, eps=0.01)
     if not all(np.allclose(a, b) for a, b in zip(answer(x, g, G, lr=0.3, eps=0.01), ours, strict=True)):

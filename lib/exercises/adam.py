@@ -9,7 +9,18 @@ import math
 import numpy as np
 
 from lib.arrays import sqrt
-from lib.exercises import Exercises, Wrong, convict, mistaken, near, result_of, several
+from lib.exercises import (
+    Exercises,
+    Wrong,
+    convict,
+    expect_path,
+    expect_step,
+    mistaken,
+    name_mistake,
+    near,
+    result_of,
+    several,
+)
 from lib.optimizers import adam
 from lib.optimizers.rule import named_for
 
@@ -121,7 +132,7 @@ def two_steps(answer):
     if np.shape(answer) != ():
         raise Wrong("One number is asked for: x after two steps.")
     first, second = steps_of(adam, GRADIENTS, lr=RATE)
-    _name_mistake(answer, lambda rule: START - steps_of(rule, GRADIENTS, lr=RATE).sum(), 1e-7)
+    name_mistake(answer, lambda rule: START - steps_of(rule, GRADIENTS, lr=RATE).sum(), adam, MISTAKES, 1e-7)
     mistaken(answer, START - first, "This is x after the first step; take one more.", 1e-5)
     if np.asarray(answer).dtype.kind in "iuf" and 1e-7 < abs(answer - (START - first - second)) < 5e-4:
         raise Wrong("Near, but seven decimals are asked for: keep every digit until the end.")
@@ -168,10 +179,8 @@ def from_memory(answer):
         given = steps_of(answer, gradients, lr=1.0)
     if not np.isfinite(given[0]).all():
         raise Wrong("The first step is not a number: 1 - beta**t is zero at t = 0, but the first step has t = 1.")
-    _name_mistake(given, lambda rule: steps_of(rule, gradients, lr=1.0), 1e-9)
-    apart = ~np.isclose(given, steps_of(adam, gradients, lr=1.0), rtol=1e-9, atol=1e-9)
-    if apart.any():
-        raise Wrong(f"It leaves the library's path at step {apart.any(axis=1).argmax() + 1} of {len(gradients)}.")
+    name_mistake(given, lambda rule: steps_of(rule, gradients, lr=1.0), adam, MISTAKES)
+    expect_path(given, steps_of(adam, gradients, lr=1.0), 1e-9)
     rng = np.random.default_rng(1)
     x, g, m = rng.normal(size=(3, 4))
     v, odd = rng.random(4), {"lr": 0.3, "beta1": 0.8, "beta2": 0.95, "eps": 1e-3}
@@ -316,22 +325,15 @@ def spike_forgotten(answer):
 
 def _expect_pure(rule, gradient):
     """Raise `Wrong` if ``rule`` does not return (x, m, v), or changes the arrays that it is given."""
-    given = [np.zeros_like(gradient), gradient.copy(), np.zeros_like(gradient), np.zeros_like(gradient)]
-    before = [a.copy() for a in given]
+    zeros = np.zeros_like
     try:
-        out = result_of(rule, *given, 1, **DEFAULTS)
+        expect_step(
+            rule,
+            {"x": zeros(gradient), "g": gradient.copy(), "m": zeros(gradient), "v": zeros(gradient)},
+            1,
+            **DEFAULTS,
+        )
     except TypeError as error:
         if "converted to Python scalars" not in str(error):
             raise
         raise Wrong("x, g, m and v are arrays, and math.sqrt takes a number only: use np.sqrt.") from error
-    if not isinstance(out, tuple) or len(out) != 3:
-        raise Wrong("Return a tuple of three: the new x, and the m and v that the next step starts from.")
-    for name, a, b in zip("xgmv", given, before, strict=True):
-        if not np.array_equal(a, b):
-            raise Wrong(f"Your function changes its argument {name} in place; write {name} = {name} + ... instead.")
-
-
-def _name_mistake(given, made_by, tolerance):
-    """Raise `Wrong` with the hint of the mistake whose result, ``made_by(mistake)``, is ``given``."""
-    for mistake, hint in MISTAKES.items():
-        mistaken(given, made_by(mistake), hint, tolerance)

@@ -8,7 +8,17 @@ from functools import partial
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, convict, mistaken, near, result_of, several
+from lib.exercises import (
+    Exercises,
+    Wrong,
+    convict,
+    expect_path,
+    expect_step,
+    mistaken,
+    name_mistake,
+    near,
+    several,
+)
 from lib.experiments.adam_family import drift, first_lost, longest_of_adamax
 from lib.optimizers import adam, adamax, adamw, amsgrad, nadam, radam
 from lib.optimizers.rule import start
@@ -130,21 +140,13 @@ def from_memory(answer):
     """A function (x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay) -> (x, m, v): a step of AdamW."""
     given = adamw.defaults | {"lr": 0.1, "weight_decay": 0.5}
     gradients = np.random.default_rng(0).standard_normal((50, 3)) * np.array([1e-3, 1.0, 1e3])
-    first = [np.ones(3), gradients[0].copy(), np.full(3, 0.1), np.ones(3)]
-    before = [a.copy() for a in first]
-    result = result_of(answer, *first, 1, **given)
-    if not isinstance(result, tuple) or len(result) != 3:
-        raise Wrong("Return three things, the new x, m and v: return x, m, v.")
-    for name, a, b in zip("xgmv", first, before, strict=True):
-        if not np.array_equal(a, b):
-            raise Wrong(f"Your function changes its argument {name} in place; write {name} = {name} + ... instead.")
+    first = {"x": np.ones(3), "g": gradients[0].copy(), "m": np.full(3, 0.1), "v": np.ones(3)}
+    expect_step(answer, first, 1, **given)
+    walk = lambda rule: _walk(rule, gradients, given)
     with np.errstate(all="ignore"):
-        path, right = _walk(answer, gradients, given), _walk(adamw, gradients, given)
-        for mistake, hint in MISTAKES.items():
-            mistaken(path, _walk(mistake, gradients, given), hint, 1e-9)
-    apart = ~np.isclose(path, right, rtol=1e-9, atol=1e-9).all(axis=1)
-    if apart.any():
-        raise Wrong(f"It leaves the library's path at step {apart.argmax() + 1} of {len(gradients)}.")
+        path = walk(answer)
+    name_mistake(path, walk, adamw, MISTAKES)
+    expect_path(path, walk(adamw), 1e-9)
     return f"Equal to the library's over {len(gradients)} steps, for gradients of every size."
 
 

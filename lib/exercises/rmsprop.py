@@ -8,7 +8,7 @@ import numpy as np
 from scipy.optimize import brentq
 
 from lib.arrays import sqrt, where
-from lib.exercises import Exercises, Wrong, convict, mistaken, near
+from lib.exercises import Exercises, Wrong, convict, expect_path, expect_step, mistaken, name_mistake, near
 from lib.optimizers import rmsprop
 
 check = Exercises()
@@ -132,17 +132,6 @@ MISTAKES = {
 }
 
 
-def _name_mistake(given, made_by, tolerance=1e-9):
-    """Raise `Wrong` with the hint of the mistake whose outcome, ``made_by(mistake)``, is ``given``, unless that is what
-    RMSProp gives, too."""
-    with np.errstate(all="ignore"):
-        right = made_by(rmsprop)
-        for mistake, hint in MISTAKES.items():
-            outcome = made_by(mistake)
-            if np.isfinite(outcome).all() and not np.allclose(outcome, right, rtol=tolerance, atol=tolerance):
-                mistaken(given, outcome, hint, tolerance)
-
-
 @check.exercise(1)
 def two_steps(answer):
     """Where RMSProp is after gradients of 15 and 16, from x = 2 at a rate of 0.6, with rho = 0.64 and eps = 0."""
@@ -154,7 +143,7 @@ def two_steps(answer):
         "You have removed the bias, as Adam does; RMSProp does not.",
         1e-6,
     )
-    _name_mistake(answer, lambda rule: 2 - steps_of(rule, [15.0, 16.0], lr=0.6, rho=0.64).sum(), 1e-6)
+    name_mistake(answer, lambda rule: 2 - steps_of(rule, [15.0, 16.0], lr=0.6, rho=0.64).sum(), rmsprop, MISTAKES, 1e-6)
     near(answer, 0.2, hint="v is 81, then 144. A step is 0.6 times the gradient over the root of v.")
     return "The first step is a whole 1, though the rate is 0.6: at first v is only 0.36 of the square."
 
@@ -162,27 +151,15 @@ def two_steps(answer):
 @check.exercise(2)
 def from_memory(answer):
     """A function (x, g, v, *, lr, rho, eps) -> (x, v): a step of RMSProp."""
-    if not callable(answer):
-        raise Wrong("Hand in the function itself: check(2, my_rmsprop).")
     gradients = np.random.default_rng(0).standard_normal((20, 4)) * np.array([1e-8, 1e-3, 1.0, 1e4])
-    first = [np.zeros(4), gradients[0].copy(), np.ones(4)]
-    before = [a.copy() for a in first]
-    given = answer(*first, lr=1.0, rho=0.8, eps=1e-8)
-    if given is ...:
-        raise Wrong("Your function still returns the dots: write the rule in their place.")
-    if not isinstance(given, tuple) or len(given) != 2:
-        raise Wrong("Return two things, the new x and the new v: return x, v.")
-    for name, a, b in zip("xgv", first, before, strict=True):
-        if not np.array_equal(a, b):
-            raise Wrong(f"Your function changes its argument {name} in place; write {name} = ... instead.")
+    first = {"x": np.zeros(4), "g": gradients[0].copy(), "v": np.ones(4)}
+    expect_step(answer, first, lr=1.0, rho=0.8, eps=1e-8)
     ways = [{"eps": 1e-8, "rho": rho} for rho in (0.8, 0.9)]
     for way in ways:
         with np.errstate(all="ignore"):
             steps = steps_of(answer, gradients, **way)
-        _name_mistake(steps, lambda rule, way=way: steps_of(rule, gradients, **way))
-    apart = ~np.isclose(steps, steps_of(rmsprop, gradients, **ways[-1]), rtol=1e-9, atol=1e-12).all(axis=1)
-    if apart.any():
-        raise Wrong(f"It leaves the library's path at step {apart.argmax() + 1} of {len(gradients)}.")
+        name_mistake(steps, lambda rule, way=way: steps_of(rule, gradients, **way), rmsprop, MISTAKES)
+    expect_path(steps, steps_of(rmsprop, gradients, **ways[-1]))
     x, g, v = np.array([1.0, -2.0]), np.array([0.3, 0.1]), np.array([4.0, 0.0])
     settings = {"lr": 0.3, "rho": 0.7, "eps": 0.01}
     if not all(
