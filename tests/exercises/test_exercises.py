@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from lib.exercises import Exercises, Wrong, near, result_of
+from lib.exercises import Exercises, Wrong, expect_path, expect_step, name_mistake, near, result_of
 
 
 @pytest.fixture
@@ -185,3 +185,40 @@ def test_result_of_is_what_the_function_returns():
 def test_result_of_refuses(function, words):
     with pytest.raises(Wrong, match=words):
         result_of(function)
+
+
+def in_place(x, g, v, t, *, lr):
+    v += g
+    return x, v
+
+
+@pytest.mark.parametrize(
+    ("function", "words"),
+    [
+        (lambda x, g, v, t, *, lr: (x, v, v), "a tuple of 2, the new x and v: return x, v."),
+        (lambda x, g, v, t, *, lr: [x, v], "a tuple of 2"),
+        (lambda x, g, v, t, *, lr: None, "returned None"),
+        (in_place, "changes its argument v in place"),
+    ],
+)
+def test_a_step_that_is_none(function, words):
+    arrays = lambda: {"x": np.zeros(2), "g": np.ones(2), "v": np.zeros(2)}
+    expect_step(lambda x, g, v, t, *, lr: (x - lr * t * g, v + g), arrays(), 1, lr=0.1)
+    with pytest.raises(Wrong, match=words):
+        expect_step(function, arrays(), 1, lr=0.1)
+
+
+def test_a_path_that_leaves_says_where():
+    right = np.ones((4, 2))
+    expect_path(right + 1e-13, right)
+    with pytest.raises(Wrong, match="at step 3 of 4"):
+        expect_path(right + 1e-8 * (np.arange(4) >= 2)[:, None], right)
+
+
+def test_a_mistake_is_named_unless_it_does_no_harm():
+    twice, same, lost = lambda x: 2 * x, lambda x: x, lambda x: np.nan
+    mistakes = {same: "harmless", lost: "nan", twice: "twice"}
+    name_mistake(3.0, lambda rule: rule(3.0), lambda x: x, mistakes)
+    name_mistake(7.0, lambda rule: rule(3.0), lambda x: x, mistakes)
+    with pytest.raises(Wrong, match="twice"):
+        name_mistake(6.0, lambda rule: rule(3.0), lambda x: x, mistakes)
