@@ -80,26 +80,6 @@ def largest_difference(page, rule) -> float:
     return max(differences)
 
 
-@pytest.fixture(params=["http", "file"])
-def anywhere(request, page, book, book_url):
-    """A page of the book, from a server and from disk, that fails the test if it complains or asks another host."""
-    home = book_url if request.param == "http" else book.as_uri()
-    complaints = []
-    page.on("pageerror", lambda error: complaints.append(str(error)))
-    page.on("console", lambda message: message.type in ("error", "warning") and complaints.append(message.text))
-    page.on("request", lambda it: it.url.startswith((home, "data:")) or complaints.append(it.url))
-    page.goto(f"{home}/intro.html")
-    yield page
-    assert complaints == []
-
-
-@pytest.fixture
-def here(page, book_url):
-    """A page of the book, from a server."""
-    page.goto(f"{book_url}/intro.html")
-    return page
-
-
 # ---- What it computes
 
 
