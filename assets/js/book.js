@@ -90,7 +90,10 @@
     await window.MathJax?.startup?.promise;
     /* A heading that is only a formula has a name that every reader finds. */
     all("th math").forEach((math) => math.setAttribute("aria-label", math.textContent));
-    all(".bd-article :is(pre, .text_html, .pst-scrollable-table-container, div.math mjx-container)")
-      .forEach((box) => scrollers.observe(box));
+    const observe = () =>
+      all(".bd-article :is(pre, .text_html, .pst-scrollable-table-container, div.math mjx-container)")
+        .forEach((box) => scrollers.observe(box));
+    observe();
+    for (const converter of all("optimizer-converter")) converter.ready.then(observe); // its code comes late
   });
 })();
