@@ -21,7 +21,7 @@ from lib.exercises import (
 )
 from lib.experiments.adam_family import drift, first_lost, longest_of_adamax
 from lib.optimizers import adam, adamax, adamw, amsgrad, nadam, radam
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 
 check = Exercises()
 
@@ -40,7 +40,7 @@ def steps_of(rule, gradients, **hyperparameters):
     gradients, steps = np.asarray(gradients, dtype=float), []
     given = rule.defaults | {"lr": 1.0, "eps": 0.0} | hyperparameters
     x = np.zeros_like(gradients[0])  # where each step starts, so that a short one keeps its digits
-    state = list(start(rule, x, given).values())
+    state = list(first_state(rule, x, given).values())
     for t, g in enumerate(gradients, start=1):
         moved, *state = rule(x, g, *state, *([t] if rule.counts_steps else []), **given)
         steps.append(-moved)
