@@ -38,7 +38,9 @@ def one_step(answer):
     mistaken(x, 2 - 0.1 * (-0.06 + 0.2), "x: you stepped by the interpolation itself; take its sign.", 1e-6)
     mistaken(x, 2.1, "x: the decay is missing, 0.1 * 0.1 * 2.", 1e-6)
     mistaken(x, 1.9, "x: the decay is multiplied by the rate, too.", 1e-6)
-    near(x, 2.08, 1e-6, "x: 0.9 * -0.4 + 0.1 * 3 is negative, so x goes up by a rate, less 0.1 * 0.1 * 2 for the decay.")
+    near(
+        x, 2.08, 1e-6, "x: 0.9 * -0.4 + 0.1 * 3 is negative, so x goes up by a rate, less 0.1 * 0.1 * 2 for the decay."
+    )
     mistaken(m, -0.06, "x is right. m forgets with beta2, 0.99; beta1 only mixes what the sign is taken of.", 1e-6)
     mistaken(m, 0.99 * -0.4 - 0.01, "x is right. m averages gradients, not signs.", 1e-6)
     near(m, -0.366, 1e-6, "x is right. m is 0.99 * -0.4 + 0.01 * 3.")
@@ -203,8 +205,15 @@ def steepest(answer):
     mistaken(x, -G / np.linalg.norm(G), "That is steepest in the Euclidean norm. Others of spectral norm 1 are longer.")
     mistaken(x, -G / s[0], "Its singular values are those of G; only the largest is 1. The others may be 1, too.")
     least = -s.sum()
-    near(x, -u @ vt, 1e-6, f"Your inner product is {slope:.3f}; the least is {least:.3f}, minus the sum of all singular values.")
-    return f"It gains {-least:.3f}, the sum of the singular values; the Euclidean direction gains {np.linalg.norm(G):.3f}."
+    near(
+        x,
+        -u @ vt,
+        1e-6,
+        f"Your inner product is {slope:.3f}; the least is {least:.3f}, minus the sum of all singular values.",
+    )
+    return (
+        f"It gains {-least:.3f}, the sum of the singular values; the Euclidean direction gains {np.linalg.norm(G):.3f}."
+    )
 
 
 # Exercise 8: the average, by hand.
@@ -255,7 +264,7 @@ suspects = {name: partial(steps_of, rule) for name, rule in zip("ABC", (lamb, ad
 # name: (who it is, what tells it from the others)
 NAMES = {
     "Lion": (None, "a small gradient after a large one"),
-    "LARS": (None, "a gradient ten times as large, and its shape"),
+    "LARS": (None, "one gradient: its step has the shape of the gradient"),
     "LAMB": ("A", "an x twice as large"),
     "Adafactor": (None, "an x twice as large"),
     "Muon": ("C", "one gradient, and look at the singular values of the step"),

@@ -63,11 +63,12 @@ def test_what_is_left_of_the_noise(betas):
 @pytest.mark.parametrize("signal", [0.0, 0.05, 0.3])
 def test_the_mean_sign_is_how_far_lion_walks(signal):
     draw, x, m = np.random.default_rng(0), np.zeros(400), np.zeros(400)
+    start_at = x
     for t in range(2500):
         x, m = lion(x, signal + draw.standard_normal(400), m, lr=1.0)
-        begun = x if t == 499 else begun if t > 499 else None
+        start_at = x if t == 499 else start_at
     # A walk scatters by less than 7 a root of a step: 2000 steps, 400 walks, three standard errors.
-    assert (begun - x).mean() / 2000 == pytest.approx(mean_sign(signal, 1.0), abs=3 * 7 / np.sqrt(2000 * 400))
+    assert (start_at - x).mean() / 2000 == pytest.approx(mean_sign(signal, 1.0), abs=3 * 7 / np.sqrt(2000 * 400))
 
 
 def test_the_factor_is_the_slope_at_no_signal():
@@ -81,7 +82,7 @@ def test_lion_rests_where_step_and_decay_cancel():
     assert 0 < x < 1.5
     assert mean_sign(2.0 * (x - 1.5), 4.0) + 0.7 * x == pytest.approx(0, abs=1e-12)
     q = drift_factor()
-    assert rest_of_lion(1.0, 1.0, q * 0.5, 100.0) == pytest.approx(1 / (1 + 0.5 * 100), rel=1e-3)
+    assert rest_of_lion(1.0, 1.0, q * 0.5, 100.0) == pytest.approx(1 / (1 + 0.5 * 100), rel=2e-3)
     assert rest_of_lion(1.0, 1.0, 0.0, 1.0) == pytest.approx(1.0)
 
 
@@ -267,9 +268,10 @@ def test_operations_by_hand():
 
 
 def test_matrix_products_are_counted():
-    """Five times X X^T, A A and A X: 2 (2 r c r + r r r) for r = 4 rows, c = 6 columns."""
+    """For r = 4 rows, c = 6 columns: five times X X^T, A A and A X, two sums and three products with a number beside
+    them; twelve operations for each entry in Muon's own lines, and two with a norm."""
     products = 5 * 2 * (2 * 4 * 4 * 6 + 4**3)
-    assert products < operations(muon, 4, 6) < products + 5 * (3 * 16 + 2 * 24) + 12 * 24
+    assert operations(muon, 4, 6) == products + 5 * (3 * 16 + 2 * 24) + 12 * 24 + 2
 
 
 def test_the_digits_are_the_seeds_own():
