@@ -23,7 +23,7 @@ from lib.exercises import (
 from lib.experiments.after_adam import drift_factor, factored
 from lib.optimizers import adafactor, adan, lamb, lars, lion, muon
 from lib.optimizers.muon import newton_schulz
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 
 check = Exercises()
 
@@ -251,7 +251,7 @@ def steps_of(rule, gradients, x):
     """
     given = rule.defaults | {"lr": 1.0} | ({"weight_decay": 0.0} if "weight_decay" in rule.defaults else {})
     x = np.asarray(x, dtype=float)
-    state, steps = list(start(rule, x, given).values()), []
+    state, steps = list(first_state(rule, x, given).values()), []
     for t, g in enumerate(gradients, start=1):
         new, *state = rule(x, np.asarray(g, dtype=float), *state, *([t] if rule.counts_steps else []), **given)
         steps.append(x - new)

@@ -10,7 +10,7 @@ from lib.arrays import column_means, row_means, sqrt
 from lib.checks import COUNT, check_range
 from lib.networks import Variable, backpropagate, forward, log_softmax, relu
 from lib.optimizers import adamw, muon
-from lib.optimizers.rule import rule, start
+from lib.optimizers.rule import first_state, rule
 from lib.optimizers.schedule_free import evaluation_point
 
 # A sign in noise
@@ -129,7 +129,7 @@ def train_nets(
     settings = rule.defaults | fixed
     state = {}
     for name, x in params.items():
-        begins = [start(rule, net, settings) for net in x]
+        begins = [first_state(rule, net, settings) for net in x]
         state[name] = [np.stack([begin[key] for begin in begins]) for key in rule.state]
     with np.errstate(all="ignore"):  # a rate that is too large is part of the picture
         for t in range(steps):
@@ -201,7 +201,7 @@ def starting_at_zero(rule: Callable) -> Callable:
 
 def kept(rule: Callable, rows: int, columns: int) -> int:
     """How many numbers a rule keeps from one step for the next, for a matrix."""
-    return sum(a.size for a in start(rule, np.zeros((rows, columns)), rule.defaults).values())
+    return sum(a.size for a in first_state(rule, np.zeros((rows, columns)), rule.defaults).values())
 
 
 def operations(rule: Callable, rows: int, columns: int) -> int:
@@ -230,7 +230,7 @@ def operations(rule: Callable, rows: int, columns: int) -> int:
 
     draw = np.random.default_rng(0)
     x, g = draw.standard_normal((2, rows, columns))
-    state = start(rule, x, rule.defaults).values()
+    state = first_state(rule, x, rule.defaults).values()
     arrays = [np.array(a).view(Counted) for a in (x, g, *state)]
     rule(*arrays, *([2] if rule.counts_steps else []), **rule.defaults)
     return count
