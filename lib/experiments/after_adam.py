@@ -167,21 +167,35 @@ def at_average(params: dict, state: dict, beta1: float = 0.9) -> dict:
     return {name: evaluation_point(x, state[name]["z"], beta1=beta1) for name, x in params.items()}
 
 
+def _muon_or_adamw(mine, x, g, m, v, t, lr, momentum, weight_decay):
+    """A step of Muon as long as AdamW's where the array is ``mine``, else one of AdamW."""
+    if not mine:
+        return adamw(x, g, m, v, t, lr=lr, weight_decay=weight_decay)
+    rows, columns = x.shape
+    as_large = 0.2 * sqrt(max(rows, columns)) / sqrt(max(1, rows / columns))
+    x, m = muon(x, g, m, lr=lr * as_large, momentum=momentum, weight_decay=weight_decay / as_large)
+    return x, m, v
+
+
 @rule(each="matrix")
 def muon_with_adamw(x, g, m, v, t, *, lr=0.001, momentum=0.95, weight_decay=0.0):
     """Muon for the hidden layers of a net, and AdamW for the rest, at one rate: for
-    biases, of one row here, and for the output layer, of ten columns.
+    biases, of one row here, for the input layer, of 64 rows, and the output layer, of
+    ten columns.
 
     Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural
     networks", for who gets what; Liu et al. 2025, arXiv 2502.16982, for the factor that
     makes Muon's steps as large as AdamW's. ``m`` is Muon's velocity, too.
     """
-    rows, columns = x.shape
-    if rows == 1 or columns == 10:
-        return adamw(x, g, m, v, t, lr=lr, weight_decay=weight_decay)
-    as_large = 0.2 * sqrt(max(rows, columns)) / sqrt(max(1, rows / columns))
-    x, m = muon(x, g, m, lr=lr * as_large, momentum=momentum, weight_decay=weight_decay / as_large)
-    return x, m, v
+    mine = x.shape[0] not in (1, 64) and x.shape[1] != 10
+    return _muon_or_adamw(mine, x, g, m, v, t, lr, momentum, weight_decay)
+
+
+@rule(each="matrix")
+def muon_from_the_first(x, g, m, v, t, *, lr=0.001, momentum=0.95, weight_decay=0.0):
+    """`muon_with_adamw`, with Muon for the input layer, too."""
+    mine = x.shape[0] != 1 and x.shape[1] != 10
+    return _muon_or_adamw(mine, x, g, m, v, t, lr, momentum, weight_decay)
 
 
 def starting_at_zero(rule: Callable) -> Callable:

@@ -15,6 +15,7 @@ from lib.experiments.after_adam import (
     factored,
     kept,
     mean_sign,
+    muon_from_the_first,
     muon_with_adamw,
     noise_left,
     operations,
@@ -213,23 +214,26 @@ def test_one_rate_a_run():
         train_nets(shuffled_losses(x, y, 32), stack(nets), lamb, [1.0] * 3, steps=1)
 
 
-def test_muon_steps_hidden_layers_and_adamw_the_rest():
+@pytest.mark.parametrize(
+    ("which", "shapes"), [(muon_with_adamw, [(32, 32), (16, 32)]), (muon_from_the_first, [(64, 32), (32, 32)])]
+)
+def test_muon_steps_its_layers_and_adamw_the_rest(which, shapes):
     draw = np.random.default_rng(0)
-    for shape in ((1, 32), (32, 10)):
+    for shape in {(1, 32), (32, 10), (64, 32)} - set(shapes):
         x, g, m, v = draw.standard_normal((4, *shape)) ** 2
         given = {"lr": 0.1, "weight_decay": 0.5}
-        for a, b in zip(muon_with_adamw(x, g, m, v, 3, **given), adamw(x, g, m, v, 3, **given), strict=True):
+        for a, b in zip(which(x, g, m, v, 3, **given), adamw(x, g, m, v, 3, **given), strict=True):
             np.testing.assert_array_equal(a, b)
-    for shape in ((64, 32), (16, 32)):
+    for shape in shapes:
         x, g, m, v = draw.standard_normal((4, *shape))
-        new, velocity, same = muon_with_adamw(x, g, m, v, 3, lr=0.1)
+        new, velocity, same = which(x, g, m, v, 3, lr=0.1)
         direction, theirs = muon(x, g, m, lr=1.0)
         direction = (x - direction) / max(1, shape[0] / shape[1]) ** 0.5
         np.testing.assert_allclose(x - new, 0.1 * 0.2 * max(shape) ** 0.5 * direction, rtol=1e-9, atol=1e-12)
         np.testing.assert_array_equal(velocity, theirs)
         assert same is v
         assert 0.1 < np.sqrt(((x - new) ** 2).mean()) / 0.1 < 0.3  # AdamW's on noise: 0.23
-        shrunk, *_ = muon_with_adamw(x, g, m, v, 3, lr=0.1, weight_decay=0.5)
+        shrunk, *_ = which(x, g, m, v, 3, lr=0.1, weight_decay=0.5)
         np.testing.assert_allclose(new - shrunk, 0.1 * 0.5 * x, rtol=1e-9)
 
 
