@@ -129,7 +129,7 @@ def growth(answer):
     mistaken(answer, 16, "Each step may be a hundredth of the norm that the last one made: powers.")
     mistaken(answer, 8 * np.e, "Close, and the limit of many small steps; here there are 100 of 0.01.")
     mistaken(answer, 9, "A step is as long as the rate times the norm, not as the rate.")
-    near(answer, 8 * 1.01**100, 3e-3, "If all steps point away from 0, each multiplies the norm by 1.01: to three digits.")
+    near(answer, 8 * 1.01**100, 3e-3, "If all steps point away from 0, each multiplies the norm by 1.01.")
     return "It can be as far off as that, or 8 / 2.7 near zero, and no farther, whatever the gradients were."
 
 
@@ -146,9 +146,9 @@ def interval(answer):
     near((low + high) / 2, -0.12, 5e-3, "The interval has its middle at the mean, -0.12.")
     mistaken(reach, 0.1, "One standard error on each side holds about 61 percent with four seeds.", 5e-3)
     mistaken(reach, 0.196, "1.96 is for many seeds. With four, Student's t has three degrees of freedom.", 5e-3)
-    mistaken(reach, float(t.ppf(0.975, 4)) * 0.1, "Four seeds have three degrees of freedom: one went on the mean.", 5e-3)
+    mistaken(reach, float(t.ppf(0.975, 4)) * 0.1, "Four seeds have three degrees of freedom, one less.", 5e-3)
     mistaken(reach, float(t.ppf(0.95, 3)) * 0.1, "That leaves 5 percent on each side; 2.5 are to be left.", 5e-3)
-    mistaken(reach, quantile * 0.05, "0.1 is the error of the mean already: do not divide by the root of 4 again.", 5e-3)
+    mistaken(reach, quantile * 0.05, "0.1 is the error of the mean already: do not divide by 2 again.", 5e-3)
     near(reach, quantile * 0.1, 5e-3, f"On each side of the mean, {quantile:.2f} standard errors.")
     return "It holds 0, and a gain of 0.4, too: four seeds neither found the gain nor refuted it."
 
