@@ -6,6 +6,8 @@
 The file is an archive of NumPy arrays with one JSON text, its index; reading it runs no code, as unpickling would. It
 is written beside its place and then moved there. The move is atomic: at any moment there lies the last checkpoint or
 the new one. The archive holds a checksum of each array, so that damage is an error and no strange number.
+
+`write` and `read` are the same for whatever else is arrays and an index.
 """
 
 import io
@@ -46,7 +48,7 @@ def save(path, params, optimizer: Optimizer, random: np.random.Generator | None 
             that JSON can hold.
         OSError: the file cannot be written.
     """
-    path, names = Path(path), list(pair(params, params))
+    names = list(pair(params, params))
     arrays = {}
     for i, name in enumerate(names):
         arrays[f"params/{i}"] = params[name]
@@ -67,19 +69,7 @@ def save(path, params, optimizer: Optimizer, random: np.random.Generator | None 
         "random": None if random is None else _state_of(random),
         "notes": notes,
     }
-    try:
-        text = json.dumps(index)
-    except (TypeError, ValueError) as error:
-        raise TypeError(f"save: notes must be what JSON can hold: {error}. Got {notes!r}.") from None
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
-    try:
-        with open(partial, "wb") as file:
-            np.savez(file, allow_pickle=False, index=np.array(text), **arrays)
-            file.flush()
-            os.fsync(file.fileno())  # on the disk before it takes the other's place
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    write(path, arrays, index, where="save")
 
 
 def load(path, optimizer: Optimizer) -> Checkpoint:
@@ -93,23 +83,7 @@ def load(path, optimizer: Optimizer) -> Checkpoint:
         FileNotFoundError: there is none.
         ValueError: the file is damaged, no checkpoint of this book, of a later version, or of another rule.
     """
-    contents = Path(path).read_bytes()
-    try:
-        with np.load(io.BytesIO(contents), allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except Exception as error:  # a bit that is wrong in the archive's directory can lead to any
-        raise ValueError(f"load: {path} is damaged, or no checkpoint ({error}); go back to an older one.") from None
-    try:
-        index = json.loads(str(arrays["index"]))
-        known = index["format"] == FORMAT
-    except (KeyError, TypeError, ValueError):
-        known = False
-    if not known:
-        raise ValueError(f"load: {path} is no checkpoint that lib.checkpoints.save wrote.")
-    if index["version"] > VERSION:
-        raise ValueError(
-            f"load: {path} has version {index['version']}, this code reads up to {VERSION}; update the book."
-        )
+    arrays, index = read(path, FORMAT, VERSION, where="load", writer="lib.checkpoints.save")
     if index["rule"] != optimizer.rule.__name__:
         raise ValueError(
             f"load: {path} was saved with {index['rule']}, but this optimizer steps with {optimizer.rule.__name__}; "
@@ -126,6 +100,75 @@ def load(path, optimizer: Optimizer) -> Checkpoint:
     if index["params"] != "dict":
         params = {"list": list, "tuple": tuple}[index["params"]](params.values())
     return Checkpoint(params, index["random"] and _generator(index["random"]), index["notes"])
+
+
+def write(path, arrays: dict[str, np.ndarray], index: dict[str, Any], where: str = "write") -> None:
+    """Put arrays and an index into one file; what ``path`` held before stays until the new file is whole.
+
+    Args:
+        path: of the file, in a folder that exists.
+        arrays: by name, none of them called "index"; of numbers or texts.
+        index: what JSON can hold; ``format``, a name, and ``version``, a whole number, must be in it.
+        where: begins the error messages.
+
+    Raises:
+        TypeError: the index is none that JSON can hold.
+        OSError: the file cannot be written.
+    """
+    path = Path(path)
+    try:
+        text = json.dumps(index)
+    except (TypeError, ValueError) as error:
+        got = index.get("notes", index)
+        raise TypeError(f"{where}: notes must be what JSON can hold: {error}. Got {got!r}.") from None
+    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    try:
+        with open(partial, "wb") as file:
+            np.savez(file, allow_pickle=False, index=np.array(text), **arrays)
+            file.flush()
+            os.fsync(file.fileno())  # on the disk before it takes the other's place
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def read(
+    path,
+    format: str,
+    version: int,
+    where: str = "read",
+    writer: str = "lib.checkpoints.write",
+    remedy: str = "go back to an older one",
+) -> tuple[dict[str, np.ndarray], dict[str, Any]]:
+    """What `write` put into a file: the arrays and the index.
+
+    Args:
+        path: as given to `write`.
+        format, version: the only format, and the latest version, that the caller understands.
+        where, writer, remedy: words of the error messages: who reads, who writes such files, what helps against damage.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: the file is damaged, of another format or of a later version.
+    """
+    contents = Path(path).read_bytes()
+    try:
+        with np.load(io.BytesIO(contents), allow_pickle=False) as file:
+            arrays = {key: file[key] for key in file.files}
+    except Exception as error:  # a bit that is wrong in the archive's directory can lead to any
+        raise ValueError(f"{where}: {path} is damaged, or no checkpoint ({error}); {remedy}.") from None
+    try:
+        index = json.loads(str(arrays.pop("index")))
+        known = index["format"] == format
+    except (KeyError, TypeError, ValueError):
+        known = False
+    if not known:
+        raise ValueError(f"{where}: {path} is no checkpoint that {writer} wrote.")
+    if index["version"] > version:
+        raise ValueError(
+            f"{where}: {path} has version {index['version']}, this code reads up to {version}; update the book."
+        )
+    return arrays, index
 
 
 def _state_of(random) -> dict:
