@@ -139,9 +139,11 @@ class Digits:
             raise ValueError(f"{where}: {rule.__name__} needs {missing[0]}; search it, or fix it.")
 
     def __repr__(self):
-        what = self.rule.__name__, self.fixed, self.hidden, self.batch, self.dtype, self.seed
-        where = self.library.__name__.rsplit(".", 1)[-1], self.device and str(self.device)
-        return f"Digits{(*what, *where)!r}"
+        library = self.library.__name__.rsplit(".", 1)[-1]
+        return (
+            f"Digits(rule={self.rule.__name__}, fixed={self.fixed}, hidden={self.hidden}, batch={self.batch}, "
+            f"dtype={self.dtype}, library={library}, device={self.device}, seed={self.seed})"
+        )
 
     @cached_property
     def parts(self) -> dict[str, tuple]:

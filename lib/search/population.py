@@ -35,7 +35,7 @@ from lib.checks import COUNT, WHOLE, check_range
 from lib.search.space import at_shares, check_space
 from lib.search.strategies import Perturb, Truncation
 
-FORMAT, VERSION = "step-size population", 1
+VERSION = 1  # of checkpoints
 RECENT = 10  # scores of a line that exploit sees
 WHERE = "population"  # begins the error messages
 
@@ -247,18 +247,18 @@ def _identity(run):
     return words | {"task": repr(run.task), "space": repr(run.task.space)}
 
 
-def save(path, run, **groups):
+def save(path, run, format="step-size population", **groups):
     """Groups of arrays: the state, and others."""
     arrays = {
         f"{group}/{name}": np.asarray(to_device(a, "cpu")) for group in groups for name, a in groups[group].items()
     }
-    write(path, arrays, {"format": FORMAT, "version": VERSION, "run": _identity(run)}, WHERE)
+    write(path, arrays, {"format": format, "version": VERSION, "run": _identity(run)}, WHERE)
 
 
-def load(path, run) -> dict[str, dict]:
+def load(path, run, format="step-size population", writer="train_population") -> dict[str, dict]:
     """What `save` wrote, if it was of this run."""
     remedy = "delete it, and what it holds is trained anew"
-    arrays, index = read(path, FORMAT, VERSION, WHERE, "lib.search.population", remedy)
+    arrays, index = read(path, format, VERSION, WHERE, writer, remedy)
     for key, value in _identity(run).items():
         if index["run"].get(key) != value:
             raise ValueError(

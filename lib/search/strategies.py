@@ -6,6 +6,7 @@ given. Its ``repr`` says what it is, so that a checkpoint can be told from that 
 Source: Jaderberg et al. 2017, arXiv 1711.09846, sections 4.1.1 and 4.3.1.
 """
 
+import warnings
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -95,7 +96,7 @@ class TTest:
         alive = np.isfinite(history[-1])
         better = ~alive & alive[other]
         if len(history) > 1:
-            with np.errstate(all="ignore"):  # equal scores have no variance, and scores that diverged no mean
+            with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):  # of equal scores, or infinite
                 p = scipy.stats.ttest_ind(history[:, other], history, equal_var=False).pvalue
                 better |= (history[:, other].mean(axis=0) > history.mean(axis=0)) & (p < self.level)
         return np.where(better, other, np.arange(len(other)))

@@ -41,6 +41,8 @@ try:
 except ImportError:  # Windows: nothing keeps two processes from one member there
     fcntl = None
 
+FORMAT = "step-size population member"
+
 
 class Member(NamedTuple):
     """What a member leaves for the others, and for itself: its ``state``, as a stack of one, and the ``settings``
@@ -94,14 +96,14 @@ def _leave(folder, run, i, member):
     numbers = {"rounds": run.rounds, "member": member.origin[0], "round": member.origin[1]}
     numbers = {name: np.array(value) for name, value in numbers.items()}
     parts = {"numbers": numbers, "history": {"scores": member.history}, "log": columns_of(member.log)}
-    save(_file(folder, i), run, state=member.state, settings=member.settings, **parts)
+    save(_file(folder, i), run, FORMAT, state=member.state, settings=member.settings, **parts)
 
 
 def _look(folder, run, i, first):
     """What member ``i`` last left in the folder; ``first``, if it has left nothing."""
     path = _file(folder, i)
     try:
-        kept = load(path, run)
+        kept = load(path, run, FORMAT, "lib.search.workers")
     except FileNotFoundError:
         return first
     rounds, *origin = (int(kept["numbers"][name]) for name in ("rounds", "member", "round"))
@@ -153,7 +155,7 @@ def work(
     """Be one of several processes that train a population and know of each other by a folder alone.
 
     Nobody coordinates. The worker trains the members whose number leaves the rest ``worker`` when divided by
-    ``workers``, one round each in turn; after a round it looks at what the others last left, and leaves the member's
+    ``workers``, always the one that is furthest behind; after a round it looks at what the others last left, and leaves the member's
     checkpoint. A worker that was killed, at any moment, lost no more than the round it was in; started again, it goes
     on. A folder that several machines share serves as well, if moving a file is atomic there.
 
@@ -173,16 +175,16 @@ def work(
     run = Run(task, members, rounds, steps, **options)
     check_range(COUNT, "workers", workers, "work")
     check_range((f"a whole number from 0 to {workers - 1}", lambda v: v in range(workers)), "worker", worker, "work")
-    first = _first(run, settings)
+    first, mine = _first(run, settings), range(worker, members, workers)
     with ExitStack() as locks:
-        for i in range(worker, members, workers):
+        for i in mine:
             locks.enter_context(_alone(folder, i))
-        for _ in range(rounds):
-            for i in range(worker, members, workers):
-                board = [_look(folder, run, j, first[j]) for j in range(members)]
-                if len(board[i].log) < rounds:
-                    _leave(folder, run, i, _turn(run, i, board))
-    board = [_look(folder, run, j, first[j]) for j in range(members)]
+        while True:
+            board = [_look(folder, run, j, first[j]) for j in range(members)]
+            i = min(mine, key=lambda i: len(board[i].log), default=None)  # the one that is furthest behind
+            if i is None or len(board[i].log) == rounds:
+                break
+            _leave(folder, run, i, _turn(run, i, board))
     return _gathered(board) if all(len(member.log) == rounds for member in board) else None
 
 
@@ -195,6 +197,8 @@ def _alone(folder, i):
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
                 raise ValueError(f"work: member {i} in {folder} has another process; wait for it or end it.") from None
+        for left in Path(folder).glob(f"{_file(folder, i).name}.*.partial"):  # by one that was killed as it wrote
+            left.unlink()
         yield
 
 
