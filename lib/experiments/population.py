@@ -19,7 +19,7 @@ from sklearn.model_selection import train_test_split
 
 from lib import data
 from lib.arrays import like
-from lib.checks import COUNT, LENGTH, check_names, check_range
+from lib.checks import COUNT, LENGTH, check_names, check_range, range_of
 from lib.networks import dense_layers, he, stack
 from lib.optimizers import decoupled, momentum
 from lib.optimizers.rule import bare_step, first_state
@@ -105,8 +105,8 @@ class Digits:
             matters whether the parameters stay in the cache; None: all at once, for a GPU.
 
     Raises:
-        TypeError, ValueError: an argument is out of range; the rule does not step each entry alone, or takes curvature;
-            it has no such hyperparameter, or one that has no value.
+        TypeError, ValueError: an argument, a fixed value or an end of a dimension is out of range; the rule does not
+            step each entry alone, or takes curvature; it has no such hyperparameter, or one that has no value.
     """
 
     rule: Callable = field(default_factory=lambda: decoupled(momentum))
@@ -137,6 +137,9 @@ class Digits:
             name for name, value in rule.defaults.items() if value is inspect.Parameter.empty and name not in given
         ]:
             raise ValueError(f"{where}: {rule.__name__} needs {missing[0]}; search it, or fix it.")
+        ends = [(name, dimension.at(u).item()) for name, dimension in self.space.items() for u in (0, 1)]
+        for name, value in [*self.fixed.items(), *ends]:
+            check_range(rule.ranges.get(name) or range_of(name), name, value, where)
 
     def __repr__(self):
         library = self.library.__name__.rsplit(".", 1)[-1]
@@ -156,6 +159,7 @@ class Digits:
         return {name: (self._array(x), self._array(np.eye(10)[y])) for name, (x, y) in sets.items()}
 
     def start(self, seeds):
+        """Nets of He's initializer, each from its own seed."""
         nets = stack([dense_layers([64, self.hidden, 10], he, int(seed)) for seed in seeds])
         x = self._array(np.concatenate([a.reshape(len(seeds), -1) for a in nets.values()], axis=1))
         state = first_state(self.rule, x, self.rule.defaults | self.fixed)
@@ -248,6 +252,8 @@ class Digits:
     def _batches(self, t, steps):
         """The pairs of inputs and targets of steps t, t + 1, ...; each epoch has an order of its own."""
         x, y = self.parts["train"]
+        if self.batch > len(x):
+            raise ValueError(f"Digits: batch must be at most {len(x)}, the size of the training set, got {self.batch}.")
         an_epoch = len(x) // self.batch
         orders = {
             epoch: np.random.default_rng([self.seed, epoch]).permutation(len(x))

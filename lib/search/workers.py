@@ -155,9 +155,9 @@ def work(
     """Be one of several processes that train a population and know of each other by a folder alone.
 
     Nobody coordinates. The worker trains the members whose number leaves the rest ``worker`` when divided by
-    ``workers``, always the one that is furthest behind; after a round it looks at what the others last left, and leaves the member's
-    checkpoint. A worker that was killed, at any moment, lost no more than the round it was in; started again, it goes
-    on. A folder that several machines share serves as well, if moving a file is atomic there.
+    ``workers``, always the one that is furthest behind. After a round it looks at what the others last left, and leaves
+    the member's checkpoint. A worker that was killed, at any moment, lost no more than the round it was in; started
+    again, it goes on. A folder that several machines share serves as well, if moving a file is atomic there.
 
     Args:
         task, members, rounds, steps, settings: as for `train_population`.
