@@ -23,6 +23,7 @@ Source: Jaderberg et al. 2017, arXiv 1711.09846, Algorithm 1. Here all members a
 """
 
 from collections.abc import Callable
+from numbers import Integral
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -242,8 +243,12 @@ def record_of(columns, state):
 
 def _identity(run):
     """What a run is, in words that JSON can hold. Rounds are none of it: a run may go on for longer."""
-    name = lambda it: getattr(it, "__qualname__", None) or repr(it)
-    words = {key: name(value) if callable(value) else value for key, value in run._asdict().items() if key != "rounds"}
+    words = {key: value for key, value in run._asdict().items() if key not in ("task", "rounds")}
+    for key, value in words.items():
+        if isinstance(value, Integral):
+            words[key] = value if isinstance(value, bool) else int(value)
+        elif value is not None:  # a strategy, or a function
+            words[key] = getattr(value, "__qualname__", None) or repr(value)
     return words | {"task": repr(run.task), "space": repr(run.task.space)}
 
 

@@ -114,7 +114,7 @@ class LogUniform(Dimension):
 
     Raises:
         TypeError: a bound is no number.
-        ValueError: one is not a finite number > 0, or ``low`` is not less than ``high``.
+        ValueError: one is not a finite number > 0, or ``low`` is not less than ``high``, by logarithms too.
     """
 
     low: float
@@ -122,6 +122,8 @@ class LogUniform(Dimension):
 
     def __post_init__(self):
         _check_bounds(self, LENGTH)
+        if math.log(self.low) == math.log(self.high):
+            raise ValueError(f"LogUniform: low and high have the same logarithm, got {self.low!r} and {self.high!r}.")
 
     def at(self, u):
         u = self._shares(u)

@@ -282,6 +282,14 @@ def test_a_run_that_goes_on_is_the_run_that_was_never_stopped(exploit, task, tmp
         assert bits(train_population(task, **run, path=path)) == bits(unbroken)  # nothing is left to do
 
 
+def test_numbers_and_functions_of_any_kind(tmp_path):
+    """NumPy's whole numbers are whole numbers, and a function is known by its name."""
+    run = RUN | {"members": np.int64(2), "steps": np.int32(4), "seed": np.uint8(7), "exploit": strictly_higher}
+    train_population(Mixed(), **run | {"rounds": 2}, path=tmp_path / "run.npz")
+    run |= {"members": 2, "seed": 7}
+    assert bits(train_population(Mixed(), **run, path=tmp_path / "run.npz")) == bits(train_population(Mixed(), **run))
+
+
 def test_torch_goes_on_too(tmp_path):
     task = replace(SMALL, library=array_api_compat.torch)
     train_population(task, **RUN | {"rounds": 2}, path=tmp_path / "run.npz")

@@ -56,7 +56,9 @@ def test_truncation():
     assert scipy.stats.chisquare(np.unique(drawn[:, 8:], return_counts=True)[1]).pvalue > 0.001
 
 
-@pytest.mark.parametrize(("members", "share", "copies"), [(1, 0.2, 0), (2, 0.2, 1), (4, 0.2, 1), (10, 0.5, 5)])
+@pytest.mark.parametrize(
+    ("members", "share", "copies"), [(1, 0.2, 0), (2, 0.2, 1), (4, 0.2, 1), (10, 0.5, 5), (100, 0.29, 29)]
+)
 def test_how_many_truncation_copies(members, share, copies):
     drawn = parents(Truncation(share), np.arange(members))
     assert ((drawn != np.arange(members)).sum(axis=1) == copies).all()
