@@ -181,6 +181,11 @@ def exploit_and_explore(run, history, settings, random):
     parents, copies = everyone, everyone >= 0
     if run.exploit is not None:
         parents = np.asarray(run.exploit(history, random))
+        if parents.shape != everyone.shape or not np.isin(parents, everyone).all():
+            raise ValueError(
+                f"{WHERE}: exploit must return the number of a member, 0 to {len(everyone) - 1}, for each of them; got "
+                f"{parents!r}."
+            )
         copies = parents != everyone
     if run.copy_settings:
         settings = {name: values[parents] for name, values in settings.items()}

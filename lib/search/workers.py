@@ -88,8 +88,8 @@ def _gathered(board):
     """The record of a run that is over."""
     columns = [columns_of(member.log) for member in board]
     log = {name: np.stack([c[name] for c in columns], axis=1) for name in columns[0]}
-    xp = namespace(next(iter(board[0].state.values())))
-    return record_of(log, {name: xp.concat([m.state[name] for m in board], axis=0) for name in board[0].state})
+    states = {name: [member.state[name] for member in board] for name in board[0].state}
+    return record_of(log, {name: namespace(rows[0]).concat(rows, axis=0) for name, rows in states.items()})
 
 
 def _leave(folder, run, i, member):
@@ -211,7 +211,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--workers", type=int, default=1, help="how many there are")
     given = parser.parse_args(arguments)
     module, _, function = given.run.partition(":")
-    run = getattr(importlib.import_module(module), function)()
+    try:
+        make = getattr(importlib.import_module(module), function)
+    except (AttributeError, ImportError, ValueError) as error:
+        parser.error(f"{given.run!r} names no function, as in my_runs:digits ({error})")
+    run = make()
     Path(given.folder).mkdir(parents=True, exist_ok=True)
     record = work(**run, folder=given.folder, worker=given.worker, workers=given.workers)
     if record is not None:

@@ -465,6 +465,13 @@ class Broken(Mixed):
         (Broken("score"), {}, ValueError, r"score must return one number a member, 6; got shape \(\)"),
         (Broken("", {}), {}, ValueError, "space must have a dimension"),
         (Broken("", {"scores": Uniform(0, 1)}), {}, ValueError, "no dimension of a space may be called 'scores'"),
+        (
+            Mixed(),
+            {"exploit": lambda history, random: [1, 2]},
+            ValueError,
+            r"exploit must .*, 0 to 5, .*got array\(\[1, 2",
+        ),
+        (Mixed(), {"exploit": lambda history, random: np.arange(6) + 1}, ValueError, "exploit must return the number"),
         (Mixed(), {"members": 0}, ValueError, "members must be a whole number >= 1, got 0"),
         (Mixed(), {"rounds": 1.5}, ValueError, "rounds must be a whole number >= 1, got 1.5"),
         (Mixed(), {"steps": "2"}, TypeError, "steps must be a whole number >= 1, got '2'"),

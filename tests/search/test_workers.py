@@ -226,6 +226,14 @@ def test_the_command_line(tmp_path, capsys):
     assert work(**example(), folder=tmp_path / "runs").scores.shape == (20, 4)
 
 
+@pytest.mark.parametrize("run", ["nonsense", "lib.experiments.population:nonsense", "lib.nonsense:example", ":"])
+def test_a_run_that_is_none(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([run, "--folder", str(tmp_path / "runs")])
+    assert f"{run!r} names no function, as in my_runs:digits" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
 # ---------- what is refused ----------
 
 
