@@ -80,6 +80,17 @@ def test_first_come_first_served():
     assert seen[:4] == [(1, 1), (1, 2), (1, 2), (1, 3)]  # member 3, then 1, 3 again, then 0
 
 
+def test_no_two_rounds_draw_alike():
+    drawn = []
+
+    def draw(history, random):
+        drawn.append(random.random())
+        return np.arange(history.shape[1])
+
+    clocked(exploit=draw)
+    assert len(set(drawn)) == len(drawn) == 4 * 5
+
+
 def test_members_without_exploit_are_those_of_a_run_in_step():
     alone = {"exploit": None, "explore": None}
     one, other = clocked(**alone), train_population(SMALL, **RUN | alone)
@@ -199,6 +210,24 @@ def test_the_others_go_on_without_one_that_is_dead(tmp_path):
     assert rounds_done(tmp_path, 1) == 12 > rounds_done(tmp_path, 0) >= 1
     assert work(SLOW, **TWELVE, folder=tmp_path, worker=1, workers=2) is None  # what is left is not its own
     check(work(SLOW, **TWELVE, folder=tmp_path, worker=0, workers=2))
+
+
+def test_the_member_that_is_furthest_behind_is_first(tmp_path):
+    """However often a worker is stopped: none of its members waits for another to end."""
+
+    class Stops(Digits):
+        rounds = 0
+
+        def advance(self, state, settings, steps):
+            type(self).rounds += 1
+            if self.rounds % 2 == 0:
+                raise KeyboardInterrupt
+            return super().advance(state, settings, steps)
+
+    for _ in range(6):
+        with pytest.raises(KeyboardInterrupt):
+            work(Stops(SMALL.rule, SMALL.space, hidden=4, batch=8), **RUN, folder=tmp_path)
+    assert [rounds_done(tmp_path, i) for i in range(4)] == [2, 2, 1, 1]
 
 
 def test_one_worker_twice(tmp_path):
