@@ -29,8 +29,8 @@ def photograph(logs: Path, folder: Path) -> None:
             page.locator("[data-value=scalars]").click()
             page.get_by_text("loss", exact=True).first.click()
             page.wait_for_timeout(3000)
-            card = page.locator("scalar-card").filter(has_text="lr 0.003").filter(has=page.get_by_title("loss", exact=True))
-            card.first.screenshot(path=folder / f"tensorboard-{theme}.png")
+            title = page.get_by_title("loss", exact=True)  # not "final loss"
+            page.locator("scalar-card").filter(has=title).first.screenshot(path=folder / f"tensorboard-{theme}.png")
         browser.close()
 
 
