@@ -92,7 +92,7 @@ def test_dtypes():
         (Uniform(-2, 5), scipy.stats.uniform(-2, 7)),
         (LogUniform(1e-4, 3), scipy.stats.loguniform(1e-4, 3)),
     ],
-    ids=repr,
+    ids=["uniform", "loguniform"],
 )
 def test_draws_follow_the_distribution(dimension, distribution):
     draws = dimension.draw(np.random.default_rng(0), 4000)
