@@ -325,6 +325,8 @@ def test_nbval_compares_text_and_drawings(tmp_path):
         "other_size": (output(3, "3e-16", "3e-10"), False),
         "other_text": (output(1, "0.125", "0.126"), False),
         "other_drawing": (output(2, "L ", "L 1"), False),
+        "other_marks": (output(2, ' x="', ' x="1'), False),
+        "other_end": (output(2, '\n" clip-path', '\nz\n" clip-path'), True),  # of a line that ends where it began
         "other_table": (output(4, "0.5", "0.6"), False),
         "no_output": (silent, False),
     }

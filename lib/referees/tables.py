@@ -140,7 +140,7 @@ def schedule_page() -> HTML:
             "framework": framework,
             "call": _code(row.counterpart) + _aside(row.only),
             "other rates": _text(differs),
-            "rounding": row.deviation,
+            "rounding": f"{np.ceil(float(row.deviation)):.0f} ulp",
         }
 
     table = schedules.proof()
