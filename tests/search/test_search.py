@@ -22,6 +22,7 @@ from lib.search.search import (
     spent,
 )
 from lib.search.space import Choice, Integers, LogUniform, Uniform
+from lib.search.tpe import TPE
 
 SPACE = {"lr": LogUniform(1e-4, 1.0), "momentum": Uniform(0.0, 0.99)}
 MIXED = {**SPACE, "layers": Integers(1, 3), "activation": Choice("relu", "tanh")}
@@ -42,6 +43,7 @@ METHODS = [
     QuasiRandomSearch(MIXED, 12, seed=3),
     SuccessiveHalving(MIXED, 9, 9, seed=3),
     Hyperband(MIXED, 9, seed=3, passes=2),
+    TPE(MIXED, 20, seed=3, startup=5),
 ]
 by_name = {"ids": lambda method: type(method).__name__}
 
