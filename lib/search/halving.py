@@ -1,17 +1,18 @@
-"""Successive halving and Hyperband: many settings train for a short while, and the best of them go on for longer.
+"""Successive halving, Hyperband and ASHA: many settings train for a short while, the best of them go on for longer.
 
     trials = search(Hyperband(space, budget=81, seed=0), objective)
 
-The two differ from their boxes in one thing: budgets are whole numbers, so ``eta`` is one, and a budget that is no
+They differ from their boxes in one thing: budgets are whole numbers, so ``eta`` is one, and a budget that is no
 power of it is divided with the rest dropped.
 """
 
-from collections.abc import Iterator
+import heapq
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
 
-from lib.checks import COUNT, check_range
+from lib.checks import COUNT, LENGTH, check_range
 from lib.search.search import Trial, check_search, settings_of
 from lib.search.space import Dimension, at_shares
 
@@ -140,3 +141,89 @@ class Hyperband:
             n = plan[0][0]
             yield from _bracket(self.space, plan, random.random((n, len(self.space))), first)
             first += n
+
+
+def promotable(losses: dict[int, float], promoted: set[int], eta: int) -> int | None:
+    """The training that may go on from a rung: of the best one in ``eta``, the best that has not; None, if all have.
+
+    Args:
+        losses: of the trainings that have come to the rung, by their numbers.
+        promoted: the numbers of those that have gone on.
+    """
+    top = sorted(losses, key=losses.get)[: len(losses) // eta]
+    return next((number for number in top if number not in promoted), None)
+
+
+@dataclass(frozen=True)
+class ASHA:
+    """Successive halving in which no worker waits for a rung to fill: one that is free takes a training that may go on,
+    from the highest rung that has one, or else begins a new one.
+
+    The workers' clock is simulated, so that the same arguments ask for the same. Trials come in the order in which they
+    end. A training may go on that would not have, had one waited: that is the price.
+
+    Args:
+        n: how many trials there are in all, of the trainings that go on each part counted.
+        budget: the longest training.
+        workers: how many train at once.
+        pace: what time a training takes for a unit of budget, a function of its settings; None for 1.
+
+    Source: Li et al. 2020, arXiv 1810.05934, Algorithm 2, with its early-stopping rate at 0.
+
+    Raises:
+        TypeError, ValueError: an argument is out of range.
+    """
+
+    space: dict[str, Dimension]
+    n: int
+    budget: int
+    eta: int = 3
+    seed: int = 0
+    workers: int = 1
+    pace: Callable[[dict], float] | None = None
+
+    def __post_init__(self):
+        check_search(self)
+        check_range(COUNT, "workers", self.workers, "ASHA")
+        check_range(DIVISOR, "eta", self.eta, "ASHA")
+
+    def ask(self) -> Iterator[list[Trial]]:
+        jobs = self._jobs()
+        _, trial = next(jobs)
+        while True:
+            losses = yield [trial]
+            try:
+                _, trial = jobs.send(losses[0])
+            except StopIteration:
+                return
+
+    def times(self, trials: list[Trial]) -> np.ndarray:
+        """At what time each of this method's trials ended: float64 (n,)."""
+        jobs = self._jobs()
+        return np.array([jobs.send(trial and trial.loss)[0] for trial in [None, *trials[:-1]]])
+
+    def _jobs(self):
+        """Each trial as it ends, with the time; is sent its loss."""
+        random, steps = np.random.default_rng(self.seed), powers_in(self.budget, self.eta)
+        budgets = [self.budget // self.eta ** (steps - k) for k in range(steps + 1)]
+        losses, promoted = [{} for _ in budgets], [set() for _ in budgets]
+        settings, running, now, begun = [], [], 0.0, 0
+        while True:
+            while len(running) < self.workers and begun < self.n:
+                number, k = len(settings), 0
+                for below in reversed(range(steps)):
+                    found = promotable(losses[below], promoted[below], self.eta)
+                    if found is not None:
+                        promoted[below].add(found)
+                        number, k = found, below + 1
+                        break
+                else:
+                    settings += settings_of(at_shares(self.space, random.random((1, len(self.space)))))
+                pace = 1.0 if self.pace is None else check_range(LENGTH, "pace", self.pace(settings[number]), "ASHA")
+                cost = budgets[k] - (budgets[k - 1] if k else 0)
+                heapq.heappush(running, (now + pace * cost, begun, number, k))
+                begun += 1
+            if not running:
+                return
+            now, _, number, k = heapq.heappop(running)
+            losses[k][number] = yield now, Trial(number, settings[number], budgets[k])

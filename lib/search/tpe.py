@@ -100,8 +100,6 @@ class TPE:
         candidates: how many are drawn for each trial.
         budget: of each trial.
 
-    Source: as of this module.
-
     Raises:
         TypeError, ValueError: an argument is out of range.
     """

@@ -2,9 +2,10 @@
 
 import math
 
+import numpy as np
 import pytest
 
-from lib.search.halving import Hyperband, SuccessiveHalving, brackets, powers_in, rungs
+from lib.search.halving import ASHA, Hyperband, SuccessiveHalving, brackets, powers_in, promotable, rungs
 from lib.search.search import search, spent
 from lib.search.space import Uniform
 
@@ -110,6 +111,55 @@ def test_hyperband_runs_its_brackets(table):
     assert len({trial.settings["u"] for trial in trials}) == len(settings)
 
 
+# ---------- asynchronous ----------
+
+
+def test_promotable():
+    losses = {0: 5.0, 1: 3.0, 2: 4.0, 3: math.inf, 4: 1.0, 5: 9.0}
+    assert promotable(losses, set(), 3) == 4
+    assert promotable(losses, {4}, 3) == 1
+    assert promotable(losses, {4, 1}, 3) is None
+    assert promotable(losses, {4, 1}, 2) == 2
+    assert promotable({0: 1.0, 1: 2.0}, set(), 3) is None
+    assert promotable({}, set(), 2) is None
+
+
+def test_each_job_of_one_worker_is_what_the_box_says():
+    """Algorithm 2 once more, from the finished trials alone: the highest rung first, its best one in eta, or a new."""
+    trials = search(ASHA(UNIT, 200, budget=27, eta=3, seed=3), slow)
+    assert len(trials) == 200
+    for i, trial in enumerate(trials):
+        expected = (len({done.number for done in trials[:i]}), 1)
+        for budget in (1, 3, 9):  # the last that holds is the highest
+            rung = sorted((done.loss, done.number) for done in trials[:i] if done.budget == budget)
+            gone = {done.number for done in trials[:i] if done.budget == 3 * budget}
+            may = [number for _, number in rung[: len(rung) // 3] if number not in gone]
+            expected = (may[0], 3 * budget) if may else expected
+        assert (trial.number, trial.budget) == expected
+    assert {trial.budget for trial in trials} == {1, 3, 9, 27}
+
+
+def test_clock_of_one_worker_and_of_many():
+    one = ASHA(UNIT, 60, budget=9, seed=1)
+    trials = search(one, slow)
+    np.testing.assert_array_equal(one.times(trials), spent(trials))
+    many = ASHA(UNIT, 60, budget=9, seed=1, workers=4, pace=lambda settings: 1 + settings["u"])
+    trials = search(many, slow)
+    times = many.times(trials)
+    assert (np.diff(times) >= 0).all()
+    cost = np.diff(spent(trials), prepend=0) * [1 + trial.settings["u"] for trial in trials]
+    assert cost.sum() / 4 <= times[-1] <= cost.sum() / 4 + cost.max()  # no worker waits while there are jobs
+    for t in times:
+        assert ((times - cost < t - 1e-9) & (times >= t - 1e-9)).sum() <= 4
+
+
+def test_a_slow_training_holds_nobody_up():
+    stuck = ASHA(UNIT, 40, budget=9, seed=1, workers=2, pace=lambda settings: 1e6 if settings["u"] < 0.05 else 1.0)
+    trials = search(stuck, slow)
+    assert (stuck.times(trials) < 1e6).sum() == 39
+    assert max(trial.budget for trial in trials[:39]) == 9
+
+
 @pytest.mark.parametrize(
     ("make", "message"),
     [
@@ -117,6 +167,8 @@ def test_hyperband_runs_its_brackets(table):
         (lambda: Hyperband(UNIT, 81, eta=2.5), "eta must be a whole number >= 2, got 2.5"),
         (lambda: Hyperband(UNIT, 0), "budget must be a whole number >= 1, got 0"),
         (lambda: Hyperband(UNIT, 9, passes=0), "passes must be a whole number >= 1, got 0"),
+        (lambda: ASHA(UNIT, 5, 9, workers=0), "workers must be a whole number >= 1, got 0"),
+        (lambda: search(ASHA(UNIT, 5, 9, pace=lambda _: 0), slow), "pace must be a finite number > 0, got 0"),
         (lambda: SuccessiveHalving(UNIT, 0, 9), "n must be a whole number >= 1, got 0"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 import scipy.stats
 from scipy.stats import qmc
 
-from lib.search.halving import Hyperband, SuccessiveHalving
+from lib.search.halving import ASHA, Hyperband, SuccessiveHalving
 from lib.search.search import (
     GridSearch,
     QuasiRandomSearch,
@@ -22,6 +22,7 @@ from lib.search.search import (
     spent,
 )
 from lib.search.space import Choice, Integers, LogUniform, Uniform
+from lib.search.stopping import MedianStopping
 from lib.search.tpe import TPE
 
 SPACE = {"lr": LogUniform(1e-4, 1.0), "momentum": Uniform(0.0, 0.99)}
@@ -43,6 +44,8 @@ METHODS = [
     QuasiRandomSearch(MIXED, 12, seed=3),
     SuccessiveHalving(MIXED, 9, 9, seed=3),
     Hyperband(MIXED, 9, seed=3, passes=2),
+    ASHA(MIXED, 20, budget=9, seed=3, workers=3),
+    MedianStopping(MIXED, 8, budget=6, every=2, seed=3),
     TPE(MIXED, 20, seed=3, startup=5),
 ]
 by_name = {"ids": lambda method: type(method).__name__}
