@@ -52,7 +52,8 @@ def search(method, objective, file=None) -> list[Trial]:
         objective: a function (settings, budget) -> loss, or an object with ``losses(trials)``, their losses (n,).
         file: of the study, in a folder that exists. Each trial is one line of it, written as soon as its loss is known
             and safe on the disk before the next begins. If it is there, the search goes on from it, or takes more
-            trials, and asks for no loss that it holds. It does not know the objective: keep a file for each.
+            trials, and asks for no loss that it holds. It does not know the objective: keep a file for each, and let
+            one process at a time write to it.
 
     Returns:
         all trials, in the order in which they were asked for.
@@ -141,15 +142,20 @@ def _trial(line, where):
     try:
         read = json.loads(line)
         number, settings, budget, loss = (read[key] for key in Trial._fields)
-        return Trial(number, settings, budget, math.inf if loss is None else _checked(loss))
+        return Trial(number, dict(settings), budget, math.inf if loss is None else _checked(loss))
     except (KeyError, TypeError, ValueError):
         problem = "is damaged, or of no study; delete from this line on, or name another file"
         raise ValueError(f"search: {where} {problem}.") from None
 
 
 def _same(trial, line, file):
-    """The line of the file, if it holds what is asked for."""
-    if trial[:3] != line[:3]:
+    """The line of the file, if it holds what is asked for; another processor may have rounded otherwise."""
+
+    def alike(a, b):
+        return math.isclose(a, b, rel_tol=1e-9) if isinstance(a, float) and isinstance(b, float) else a == b
+
+    ours, theirs = ({"number": it.number, "budget": it.budget, **it.settings} for it in (trial, line))
+    if ours.keys() != theirs.keys() or not all(alike(ours[name], theirs[name]) for name in ours):
         raise ValueError(f"search: {file} is of another search: it has {line}, where this one asks for {trial}.")
     return line
 

@@ -2,6 +2,10 @@
 
 import json
 import math
+import os
+import signal
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -24,6 +28,7 @@ from lib.search.search import (
 from lib.search.space import Choice, Integers, LogUniform, Uniform
 from lib.search.stopping import MedianStopping
 from lib.search.tpe import TPE
+from tests.conftest import ROOT
 
 SPACE = {"lr": LogUniform(1e-4, 1.0), "momentum": Uniform(0.0, 0.99)}
 MIXED = {**SPACE, "layers": Integers(1, 3), "activation": Choice("relu", "tanh")}
@@ -211,6 +216,47 @@ def test_the_file_of_another_search(tmp_path):
         with pytest.raises(ValueError, match=r"study\.jsonl is of another search"):
             search(other, pytest.fail, file)
     assert file.read_bytes() == held
+
+
+def test_another_processor_may_round_otherwise(tmp_path):
+    file, method = tmp_path / "study.jsonl", RandomSearch(SPACE, 3)
+    first = search(method, valley, file)[0]
+    for rate, accepted in [(math.nextafter(first.settings["lr"], 1), True), (first.settings["lr"] * (1 + 1e-6), False)]:
+        line = {"number": 0, "settings": {**first.settings, "lr": rate}, "budget": None, "loss": 7.0, "seed": 0}
+        file.write_text(json.dumps(line) + "\n")
+        if accepted:
+            assert search(method, valley, file)[0] == first._replace(settings=line["settings"], loss=7.0)
+        else:
+            with pytest.raises(ValueError, match="of another search"):
+                search(method, valley, file)
+
+
+KILLED = """
+import os, signal, sys
+from lib.search.search import search
+from lib.search.space import Uniform
+from lib.search.tpe import TPE
+
+asked = 0
+def objective(settings, budget):
+    global asked
+    asked += 1
+    if asked == 6:
+        os.kill(os.getpid(), signal.SIGKILL)
+    return settings["u"]
+
+search(TPE({"u": Uniform(0, 1)}, 15), objective, sys.argv[1])
+"""
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="Windows has no such signal")
+def test_a_process_that_is_killed(tmp_path):
+    file, asked, method = tmp_path / "study.jsonl", [], TPE({"u": Uniform(0, 1)}, 15)
+    process = subprocess.run([sys.executable, "-c", KILLED, str(file)], cwd=ROOT, env={**os.environ, "PYTHONPATH": "."})
+    assert process.returncode == -signal.SIGKILL
+    objective = lambda settings, budget: asked.append(1) or settings["u"]
+    assert search(method, objective, file) == search(method, lambda settings, budget: settings["u"])
+    assert len(asked) == 10
 
 
 @pytest.mark.parametrize("line", [b"\x00\xff", b"[1]", b"7", b'{"number": 1}', b'{"number"', b""])
