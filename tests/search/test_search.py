@@ -218,6 +218,13 @@ def test_the_file_of_another_search(tmp_path):
     assert file.read_bytes() == held
 
 
+def test_the_file_of_a_search_with_one_more_dimension(tmp_path):
+    file = tmp_path / "study.jsonl"
+    search(GridSearch(SPACE, 1), lambda *_: 0.0, file)  # whose one rate is asked for below, too
+    with pytest.raises(ValueError, match="is of another search"):
+        search(GridSearch({"lr": SPACE["lr"]}, 1), pytest.fail, file)
+
+
 def test_another_processor_may_round_otherwise(tmp_path):
     file, method = tmp_path / "study.jsonl", RandomSearch(SPACE, 3)
     first = search(method, valley, file)[0]
