@@ -70,11 +70,11 @@ def test_settings_are_plain_and_inside(method):
 
 
 def test_grid_has_every_combination_in_any_order():
-    ordered, shuffled = (search(GridSearch(SPACE, 3, seed=seed), valley) for seed in (None, 0))
+    ordered, shuffled, other = (search(GridSearch(SPACE, 3, seed=seed), valley) for seed in (None, 0, 1))
     at = lambda trials: [tuple(trial.settings.values()) for trial in trials]
     rates = SPACE["lr"].grid(3).tolist()
     assert at(ordered) == [(rate, m) for rate in rates for m in SPACE["momentum"].grid(3).tolist()]
-    assert at(shuffled) != at(ordered)
+    assert at(shuffled) != at(ordered) != at(other) != at(shuffled)
     assert sorted(at(shuffled)) == at(ordered)
 
 
