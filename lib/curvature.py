@@ -1,6 +1,6 @@
 """Steps that know the curvature: Newton's, Gauss and Newton's, the natural gradient, and what keeps them downhill.
 
-A point and a gradient are vectors (d,), a curvature is a matrix (d, d). A step is positive downhill, x becomes x - step.
+A point and a gradient are vectors (d,), their curvature is a matrix (d, d). A step is positive downhill: x - step.
 """
 
 from collections.abc import Callable

@@ -55,7 +55,7 @@ def test_newton_solves_its_equation_with_the_damping_on_the_diagonal():
 
 
 def test_on_a_quadratic_one_step_is_enough():
-    f, gradient, hessian = of(ravine)
+    _, gradient, hessian = of(ravine)
     x = np.array([-2.0, 1.0])
     np.testing.assert_allclose(x - newton(gradient(x), hessian(x)), 0, atol=1e-8)
 
@@ -117,7 +117,9 @@ def test_hessian_of_against_pytorch(name):
         np.testing.assert_allclose(hessian_of(gradient, x), theirs, rtol=1e-6, atol=1e-6 * abs(theirs).max())
 
 
-@pytest.mark.parametrize(("landscape", "start"), [(rosenbrock, (-1.2, 1.0)), (beale, (1.0, 1.5)), (saddle, (-1.6, 0.3))])
+@pytest.mark.parametrize(
+    ("landscape", "start"), [(rosenbrock, (-1.2, 1.0)), (beale, (1.0, 1.5)), (saddle, (-1.6, 0.3))]
+)
 def test_descend_ends_where_scipy_ends(landscape, start):
     f, gradient, hessian = of(landscape)
     path = descend(f, gradient, hessian, start, 60)
@@ -222,7 +224,7 @@ def test_levenberg_marquardt_against_scipy():
 
 
 def test_levenberg_marquardt_moves_its_damping():
-    """r = (x - 1, 10 sqrt|x|...) is not needed: a linear fit is reached at once but for the damping, which shrinks."""
+    """A linear fit is reached at once but for the damping, which shrinks."""
     A, b = RNG.standard_normal((6, 2)), RNG.standard_normal(6)
     path = levenberg_marquardt(lambda w: A @ w - b, lambda w: A, np.zeros(2), 2, damping=1.0, factor=100.0)
     first = np.linalg.solve(A.T @ A + np.eye(2), A.T @ b)

@@ -157,7 +157,9 @@ def sophia_counts(answer):
 def two_fishers(answer):
     """(Fisher, empirical): the first entries for the example x = (1, 2), label 1, to which the model gives p = 0.2."""
     true, empirical = several(answer, "(Fisher, empirical)")
-    mistaken([true, empirical], [0.64, 0.16], "The other way round: the Fisher matrix does not look at the label.", 1e-6)
+    mistaken(
+        [true, empirical], [0.64, 0.16], "The other way round: the Fisher matrix does not look at the label.", 1e-6
+    )
     mistaken(true, 0.2, "p (1 - p), not p.", 1e-6)
     mistaken(true, 0.04, "The mean of (label - p)**2 over labels that the model draws: p (1 - p).", 1e-6)
     near(true, 0.16, 1e-6, "The Fisher matrix is p (1 - p) x x^T; its first entry has x = 1.")
@@ -214,7 +216,12 @@ def first_step(answer):
     mistaken(answer, 0.1 * np.hypot(1 / 3, 1 / 4), "That would be square roots on both sides; they are fourth roots.")
     mistaken(answer, 0.1 * np.hypot(3**0.5, 2.0), "That is a fourth root on one side; there is one on each.")
     mistaken(answer, np.sqrt(2), "And the rate?")
-    near(answer, 0.1 * np.sqrt(2), 1e-4, "L = U S**2 U^T, so its fourth root takes the root of S on the left; so on the right.")
+    near(
+        answer,
+        0.1 * np.sqrt(2),
+        1e-4,
+        "L = U S**2 U^T, so its fourth root takes the root of S on the left; so on the right.",
+    )
     return "All directions of the gradient are made equally long: what Muon does at every step."
 
 

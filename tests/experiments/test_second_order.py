@@ -30,7 +30,6 @@ from lib.networks import cross_entropy, forward, tanh
 from lib.networks.backpropagation import value_and_grad
 from lib.optimizers import adam, gradient_descent, shampoo, soap, sophia
 
-
 LOSSES = {
     squares: lambda z, y: ((z - y) ** 2).mean() / 2,
     bernoulli: torch.nn.functional.binary_cross_entropy_with_logits,
@@ -160,7 +159,9 @@ def test_flat_and_back():
     assert not params["W1"][-1].any()
 
 
-@pytest.mark.parametrize(("rule", "lr"), [(adam, 0.01), (shampoo, 0.1), (soap, 0.01), (sophia, 0.01), (lazy_shampoo, 0.01)])
+@pytest.mark.parametrize(
+    ("rule", "lr"), [(adam, 0.01), (shampoo, 0.1), (soap, 0.01), (sophia, 0.01), (lazy_shampoo, 0.01)]
+)
 @pytest.mark.parametrize("batch", [0, 32])
 def test_training_lowers_the_loss(rule, lr, batch):
     losses = train_net(rule, 0, lr, 20, batch)
