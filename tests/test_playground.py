@@ -8,7 +8,7 @@ import pytest
 
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
-from lib.optimizers.rule import start as starting_state
+from lib.optimizers.rule import first_state
 from tests.conftest import ROOT
 
 # A rate at which plain gradient descent stays on the map for 200 steps, as RAdam does, which begins with four of its
@@ -55,7 +55,7 @@ def own_path(rule, landscape, start, lr, steps=STEPS) -> list:
     """The same walk in CPython, on plain floats, written without a look at the playground's."""
     position = [float(x) for x in start]
     hyperparameters = rule.defaults | {"lr": lr}
-    state = [list(starting_state(rule, x, hyperparameters).values()) for x in position]
+    state = [list(first_state(rule, x, hyperparameters).values()) for x in position]
     path = [position]
     for t in range(1, steps + 1):
         gradient = landscape.gradient(*position)

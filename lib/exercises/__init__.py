@@ -47,14 +47,14 @@ class Exercises:
 
     def __call__(self, number: int, answer) -> None:
         """Print whether ``answer`` (a number, array or function, as the exercise asks) solves exercise ``number``; an
-        answer that is ``...``, or that has ``...`` among its parts, is still to come.
+        answer that is ``...``, or has ``...`` in its lists, tuples and dicts, is still to come.
 
         Raises:
             KeyError: there is no such exercise.
         """
         if number not in self._judges:
             raise KeyError(f"there is no exercise {number}; this chapter has {sorted(self._judges)}.")
-        if any(part is ... for part in (answer if isinstance(answer, list | tuple) else [answer])):
+        if _is_open(answer):
             print(f"Exercise {number}: replace the dots with your answer and run the cell again.")
             return
         try:
@@ -63,6 +63,15 @@ class Exercises:
             print(f"Exercise {number}: not yet. {wrong}")
         except Exception as error:  # the reader's own function failed: say so instead of a traceback into this file
             print(f"Exercise {number}: your answer raised {type(error).__name__}: {error}")
+
+
+def _is_open(answer) -> bool:
+    """Whether ``answer`` is the dots, or has them anywhere in its lists, tuples and dicts."""
+    if isinstance(answer, dict):
+        return any(map(_is_open, answer.values()))
+    if isinstance(answer, list | tuple):
+        return any(map(_is_open, answer))
+    return answer is ...
 
 
 def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
@@ -83,13 +92,13 @@ def near(answer, expected, tolerance: float = 1e-6, hint: str = "") -> None:
 
 
 def result_of(function, *arguments, **keywords):
-    """What the reader's function returns; raise `Wrong` if that is nothing or the dots, or if it is no function."""
+    """What the reader's function returns; raise `Wrong` if that is nothing or has the dots, or if it is no function."""
     if not callable(function):
         raise Wrong("A function is asked for: hand in the function itself, without calling it.")
     result = function(*arguments, **keywords)
     if result is None:
         raise Wrong("Your function returned None: is there a return at its end?")
-    if result is ...:
+    if _is_open(result):
         raise Wrong("Your function still returns the dots: write your answer in their place.")
     return result
 

@@ -228,7 +228,7 @@ BUGS = {
     "no bias correction": (None, "a single gradient"),
     "t stays at 1": ("A", "a constant gradient for 1000 steps"),
     "eps inside the root": ("C", "gradients of 1e-6"),
-    "eps outside the parentheses": (None, "a gradient of zero after a few of one"),
+    "eps outside the parentheses": (None, "a first gradient of 1e-8, on which this bug takes a step of a whole rate,"),
     "root missing": (None, "the same gradients times ten"),
 }
 
@@ -263,8 +263,11 @@ def make_it_jump(answer):
     if not gradients.any():
         raise Wrong("With no gradient there is no step.")
     silent, grows = not gradients[:1000].any(), 0 < 1.001 * abs(gradients[-2:][0]) < abs(gradients[-1])
-    step = abs(steps_of(adam, gradients / abs(gradients).max(), lr=1.0, eps=1e-100)[-1])
+    gradients = gradients / abs(gradients).max()
+    step, free = (abs(steps_of(rule, gradients, lr=1.0, eps=1e-100)[-1]) for rule in (adam, no_correction))
     said = f"The last step is {step:.3f} rates long"
+    if silent and step < 0.99 * longest() and free > 0.999 * longest():
+        raise Wrong(f"{said}: these gradients are right, but the correction is not over yet; lengthen the silence.")
     if step < 1 and silent:
         raise Wrong(
             f"{said}: the silence is there, but only the last step counts, so let the gradients grow towards it."

@@ -176,8 +176,9 @@ def spike(answer):
     mistaken(answer, 75, "There v is 2 and the step 1 / sqrt(2): half a rate needs v = 4.", 0.02)
     mistaken(answer, 13.5, "That is the half-life; the spike has to fall by more than half.", 0.04)
     mistaken(answer, 52, "After 52 steps v is still above 4, if only just.", 1e-9)
-    near(answer, 53, 1e-9, "v - 1 begins at 44.95 and falls by 0.95 a step: how many until v is 4 or less?")
-    return "Four half-lives: the spike counts with its square."
+    mistaken(answer, 52.77, "Steps come whole: which is the first that is long enough?", 1e-3)
+    near(answer, 53, 1e-9, "v - 1 begins at 44.95 and keeps 0.95 of itself a step: how many until v is 4 or less?")
+    return "About four half-lives: the spike counts with its square."
 
 
 @check.exercise(4)
@@ -185,6 +186,7 @@ def first_steps(answer):
     """Which step is the first that is shorter than two rates, at rho = 0.999 on gradients that keep their size."""
     mistaken(answer, 1, "That would be Adam; RMSProp's first step is some thirty rates long.", 1e-9)
     mistaken(answer, 287, "Step 287 is still a little longer than two rates.", 1e-9)
+    mistaken(answer, 287.54, "Steps come whole: which is the first that is short enough?", 1e-3)
     mistaken(answer, 1386, "There v is 3/4 of g**2: the step is 1.15 rates. Two rates need 1/4.", 1e-3)
     mistaken(answer, 693, "There v is half of g**2, and the step sqrt(2) rates.", 1e-3)
     near(answer, 288, 1e-9, "v is (1 - rho**t) g**2 after t steps: when does its root exceed half of g?")

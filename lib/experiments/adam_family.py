@@ -12,7 +12,7 @@ from lib.data import digits
 from lib.experiments.generalization import few_digits
 from lib.networks import forward, log_softmax, relu
 from lib.optimizers import adam
-from lib.optimizers.rule import rule, start
+from lib.optimizers.rule import first_state, rule
 
 # Where a weight comes to rest
 
@@ -82,7 +82,7 @@ def play_linear(rule: Callable, slopes, rates, **settings) -> np.ndarray:
     slopes = slopes[:, None] if slopes.ndim == 1 else slopes
     x = np.zeros(np.broadcast_shapes(slopes.shape[1:], rates.shape))
     hyperparameters = rule.defaults | settings
-    state, path = list(start(rule, x, hyperparameters).values()), [x]
+    state, path = list(first_state(rule, x, hyperparameters).values()), [x]
     for t, slope in enumerate(slopes, start=1):
         time = (t,) if rule.counts_steps else ()
         new = rule(x, slope + 0 * x, *state, *time, **hyperparameters | {"lr": rates / np.sqrt(t)})

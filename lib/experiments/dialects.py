@@ -181,9 +181,10 @@ def state_of_torch(optimizer, dialect) -> dict:
 
 
 def into_keras(optimizer, dialect, state: dict) -> None:
-    """Put a state under the book's names into a Keras optimizer, which must be built."""
+    """Put a state under the book's names into a Keras optimizer that is built."""
     for ours, theirs in dialect.state.items():
-        for variable, array in zip(getattr(optimizer, theirs), state[ours], strict=True):
+        variables = getattr(optimizer, theirs)
+        for variable, array in zip(variables, state[ours], strict=True):
             variable.assign(array)
     optimizer.iterations.assign(state["t"])
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 import matplotlib.pyplot as plt
 import numpy as np
+from matplotlib.ticker import LogLocator
 
 from lib.checks import COUNT, check_range
 from lib.networks import value_and_grad, value_of
@@ -112,6 +113,12 @@ def rounded(values, digits: int = 3) -> np.ndarray:
     return np.array([float(f"{v:.{digits - 1}e}") if np.isfinite(v) else np.nan for v in np.asarray(values, float)])
 
 
+def _seen(run: Run) -> list[np.ndarray]:
+    """The losses of a run as they are drawn: training, and validation, if any, until training is inf or nan."""
+    goes_on = np.logical_and.accumulate(np.isfinite(run.training))
+    return [run.training] + ([np.where(goes_on, run.validation, np.nan)] if len(run.validation) else [])
+
+
 def picture(
     failing: Run,
     cured: Run,
@@ -128,18 +135,16 @@ def picture(
         log: whether the axis is logarithmic.
         marks: steps at which a thin line is drawn, such as the ends of epochs; ``cured_marks`` in the second panel, if
             they differ there.
-        level: a loss at which a dotted line is drawn in both panels, and what is written on it.
+        level: a loss at which a dotted line is drawn in the first panel, and what is written on it.
     """
     _, axes = plt.subplots(1, 2, figsize=(5.6, 2.3), sharey=True)
     places = marks, marks if cured_marks is None else cured_marks
+    looks = {"color": TRAINING, "linewidth": 1.4}, {"color": VALIDATION, "linewidth": 1.4, "linestyle": (0, (4, 1.5))}
     for ax, run, name, at in zip(axes, (failing, cured), ("failing", title), places, strict=True):
-        if level:
-            ax.axhline(level[0], color="#767676", linewidth=0.9, linestyle=":")
         for mark in at:
             ax.axvline(mark, color="#b0b0b0", linewidth=0.6, linestyle=":")
-        ax.plot(run.steps, rounded(run.training), color=TRAINING, linewidth=1.4)
-        if len(run.validation):
-            ax.plot(run.steps, rounded(run.validation), color=VALIDATION, linewidth=1.4, linestyle=(0, (4, 1.5)))
+        for losses, look in zip(_seen(run), looks, strict=False):
+            ax.plot(run.steps, rounded(losses), **look)
         finite = np.isfinite(run.training)
         if not finite.all():  # the last number before inf or nan
             last = np.flatnonzero(finite)[-1]
@@ -149,7 +154,12 @@ def picture(
         ax.set(title=name, xlabel="step", yscale="log" if log else "linear")
         ax.minorticks_off()
     axes[0].set_ylabel("loss")
+    low, high = axes[0].get_ylim()
+    if log and high < 100 * low:  # powers of ten would be one or two
+        axes[0].yaxis.set_major_locator(LogLocator(subs=(1, 2, 5)))
+        axes[0].yaxis.set_major_formatter("{x:g}")
     if level:
+        axes[0].axhline(level[0], color="#767676", linewidth=0.9, linestyle=":")
         axes[0].annotate(level[1], (1, level[0]), (-2, -4), xycoords=("axes fraction", "data"),
                          textcoords="offset points", color="#767676", ha="right", va="top")  # fmt: skip
     if len(failing.validation):
@@ -174,7 +184,7 @@ WIDTH, HEIGHT = 156, 74
 def thumbnail(run: Run, log: bool = True) -> str:
     """A run as a small SVG: the training loss in the color of the text, the validation loss blue and dashed, and the
     highest and lowest loss as numbers. Corners are whole pixels, so that every processor draws the same."""
-    lines = [values for values in (run.training, run.validation) if len(values)]
+    lines = _seen(run)
     finite = np.concatenate([values[np.isfinite(values)] for values in lines])
     low, high = rounded([finite.min(), finite.max()], 2)
     scale = np.log if log else lambda v: np.asarray(v, float)
@@ -190,7 +200,7 @@ def thumbnail(run: Run, log: bool = True) -> str:
         y = HEIGHT - 18 - (scale(rounded(values[keep])) - bottom) / (top - bottom) * (HEIGHT - 34)
         corners = " ".join(f"{a:.0f},{b:.0f}" for a, b in zip(x, y, strict=True))
         drawn += f'<polyline points="{corners}" fill="none" {look} stroke-width="1.8"/>'
-        if not np.isfinite(values).all():  # a cross where the run ends
+        if values is run.training and not np.isfinite(values).all():  # a cross where the run ends
             drawn += f'<path d="M {x[-1] - 4:.0f} {y[-1] - 4:.0f} l 8 8 m 0 -8 l -8 8" {look} stroke-width="1.8"/>'
     text = '<text x="2" y="{}" font-size="11" fill="currentColor">{}</text>'
     return (

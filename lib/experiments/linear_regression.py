@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Sequence
 import numpy as np
 
 from lib.landscapes import Landscape
-from lib.optimizers.rule import start
+from lib.optimizers.rule import bare_step, first_state
 
 
 def tensorflow1_data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +183,7 @@ def sweep(
     best = np.stack([np.append(*least_squares(x, y).values()) for x, y in pairs]).round(12)[..., None]
     params = {name: np.zeros((len(pairs), len(rates))) for name in ("w", "b")}
     hyperparameters = rule.defaults | fixed | {"lr": rates}
-    state = {name: list(start(rule, p, hyperparameters).values()) for name, p in params.items()}
+    state = {name: first_state(rule, p, hyperparameters) for name, p in params.items()}
     losses = np.empty((steps + 1, len(pairs), len(rates)))
     with np.errstate(over="ignore", invalid="ignore"):  # a rate that is too large is part of the picture
         for t in range(steps + 1):
@@ -191,10 +191,8 @@ def sweep(
             w, b = params["w"] - best[:, 0], params["b"] - best[:, 1]
             grads = {"w": h[:, 0, 0] * w + h[:, 0, 1] * b, "b": h[:, 1, 0] * w + h[:, 1, 1] * b}
             losses[t] = lowest + (grads["w"] * w + grads["b"] * b) / 2
-            time = (t + 1,) if rule.counts_steps else ()
             for name, g in grads.items():
-                new = rule(params[name], g, *state[name], *time, **hyperparameters)
-                params[name], *state[name] = new if rule.state else (new,)
+                params[name], state[name] = bare_step(rule, params[name], g, state[name], t + 1, **hyperparameters)
     return losses
 
 

@@ -13,6 +13,7 @@ from scipy.sparse import csr_array, issparse
 from scipy.special import expit
 
 from lib.checks import COUNT, LENGTH, NON_NEGATIVE, check_range
+from lib.optimizers.rule import bare_step, first_state
 
 
 class Examples(NamedTuple):
@@ -73,16 +74,15 @@ def one_pass(rule: Callable, examples: Examples, rates, batch: int = 32, watch: 
     if n < batch:
         raise ValueError(f"one_pass: examples are {n}, fewer than a batch of {batch}; draw more.")
     w = np.zeros((d, len(schedule(0))))
-    state = [np.full_like(w, start) for start in rule.state.values()]
+    given = rule.defaults | settings | {"lr": np.asarray(schedule(0))}
+    state = first_state(rule, w, given)
     with np.errstate(over="ignore", invalid="ignore"):  # a run that diverges ends in inf or nan
         for step in range(n // batch):
             rows = slice(step * batch, (step + 1) * batch)
             g = gradient(w, Examples(examples.x[rows], examples.y[rows]))
-            time = (step + 1,) if rule.counts_steps else ()
-            new = rule(w, g, *state, *time, **rule.defaults | settings | {"lr": np.asarray(schedule(step))})
-            w, *state = new if rule.state else (new,)
+            w, state = bare_step(rule, w, g, state, step + 1, **given | {"lr": np.asarray(schedule(step))})
             if watch:
-                watch(step + 1, state)
+                watch(step + 1, list(state.values()))
     return w
 
 
@@ -117,7 +117,7 @@ def play(rule: Callable, examples: Examples, rates, best: np.ndarray, box: float
     box = check_range(LENGTH, "box", box, "play")
     schedule = rates if callable(rates) else lambda step: rates
     w = np.zeros((examples.x.shape[1], len(schedule(0))))
-    state, squares = [np.full_like(w, start) for start in rule.state.values()], np.zeros_like(w)
+    state, squares = first_state(rule, w, {}), np.zeros_like(w)
     loss, farthest = np.zeros(w.shape[1]), np.zeros(w.shape[1])
     exact = {"eps": 0.0} if "eps" in rule.defaults else {}
     with np.errstate(invalid="ignore"):  # 0 / 0, where a feature has not been seen yet
@@ -126,8 +126,7 @@ def play(rule: Callable, examples: Examples, rates, best: np.ndarray, box: float
             loss += np.logaddexp(0, z) - y * z
             farthest = np.maximum(farthest, abs(w - best[:, None]).max(axis=0))
             g = np.outer(x, expit(z) - y)
-            new = rule(w, g, *state, **rule.defaults | exact | {"lr": np.asarray(schedule(step))})
-            new, *state = new if rule.state else (new,)
+            new, state = bare_step(rule, w, g, state, step + 1, **exact | {"lr": np.asarray(schedule(step))})
             w = np.clip(np.where(g == 0, w, new), -box, box)
             squares += g**2
     return Game(loss, squares, farthest)

@@ -34,7 +34,7 @@ from lib.networks import (
     tanh,
 )
 from lib.optimizers import clip_by_value
-from lib.optimizers.rule import start
+from lib.optimizers.rule import bare_step, first_state
 
 
 class Net(NamedTuple):
@@ -146,7 +146,7 @@ def train_stack(
     if rates.shape != (runs,):
         raise ValueError(f"train_stack: rates must hold one rate a run, {runs} in all, got shape {rates.shape}.")
     hyperparameters = rule.defaults | fixed | {"lr": rates[:, None, None]}
-    state = {name: list(start(rule, x, hyperparameters).values()) for name, x in params.items()}
+    state = {name: first_state(rule, x, hyperparameters) for name, x in params.items()}
     history = np.empty((steps + 1, runs))
     with np.errstate(all="ignore"):  # a rate that is too large is part of the picture
         for t in range(steps):
@@ -156,10 +156,9 @@ def train_stack(
             backpropagate(each.sum())
             grads = {name: variable.gradient for name, variable in variables.items()}
             grads = clip(grads) if clip else grads
-            time = (t + 1,) if rule.counts_steps else ()
-            new = {name: rule(params[name], g, *state[name], *time, **hyperparameters) for name, g in grads.items()}
-            for name, values in new.items():
-                new[name], *state[name] = values if rule.state else (values,)
+            new = {}
+            for name, g in grads.items():
+                new[name], state[name] = bare_step(rule, params[name], g, state[name], t + 1, **hyperparameters)
             params = new
         history[steps] = losses(params, steps)
     return history, params

@@ -11,7 +11,7 @@ from array_api_compat import is_array_api_obj
 
 from lib.arrays import all_finite, namespace
 from lib.checks import FINITE, check_names, check_range, range_of
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 
 
 class Optimizer:
@@ -139,7 +139,7 @@ class Optimizer:
                     f"params[{name!r}] has shape {tuple(x.shape)}, but {self.rule.__name__} steps matrices; reshape it "
                     "to two dimensions, or step it with another Optimizer, such as Optimizer(adamw)."
                 )
-            first = start(self.rule, x, hyperparameters | self.starts)
+            first = first_state(self.rule, x, hyperparameters | self.starts)
             layout = self._layouts[x.shape, x.dtype] = [(key, s.shape, s.dtype) for key, s in first.items()]
             state = first if state is None else state
         if [(key, s.shape, s.dtype) for key, s in state.items()] != layout:

@@ -82,7 +82,7 @@ def rule(function=None, *, each="entry", **ranges):
     return function
 
 
-def start(rule, x, hyperparameters) -> dict:
+def first_state(rule, x, hyperparameters) -> dict:
     """The state of ``rule`` before its first step with the parameter ``x``.
 
     Args:
@@ -104,6 +104,24 @@ def start(rule, x, hyperparameters) -> dict:
         return float(value) if isinstance(x, float) else namespace(x).full_like(x, value)
 
     return {key: begin(hyperparameters.get(key, value)) for key, value in rule.state.items()}
+
+
+def bare_step(rule, x, g, state: dict, t: int, **hyperparameters) -> tuple:
+    """One step of ``rule``, and nothing checked: for many runs at once in one array, of which some may diverge.
+
+    Args:
+        rule: an update rule that takes no curvature.
+        x, g: the parameter and its gradient.
+        state: as `first_state` makes it, or as the last step left it.
+        t: the number of the step, counted from 1; a rule that does not count ignores it.
+        hyperparameters: numbers, or arrays that broadcast against ``x``: a rate for each run.
+
+    Returns:
+        ``x`` after the step, and the state.
+    """
+    new = rule(x, g, *state.values(), *((t,) if rule.counts_steps else ()), **hyperparameters)
+    x, *values = new if rule.state else (new,)
+    return x, dict(zip(rule.state, values, strict=True))
 
 
 def named_for(rule, hyperparameters: dict) -> dict:

@@ -42,7 +42,7 @@ from tqdm import tqdm
 from lib.compiled import Compiled
 from lib.dialects import DIALECTS
 from lib.optimizers import RULES, Optimizer
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 from lib.referees import keras as keras_referee
 from lib.referees import optax as optax_referee
 from lib.referees import torch as torch_referee
@@ -102,7 +102,7 @@ def _bandwidth(a):
 
 def _rule(name, x, g, hyperparameters):
     rule, now = RULES[name], [1]
-    state = list(start(rule, x, hyperparameters).values())
+    state = list(first_state(rule, x, hyperparameters).values())
 
     def step():  # state goes from step to step, as in a training loop
         new = rule(x, g, *state, *(now if rule.counts_steps else ()), **hyperparameters)
@@ -159,7 +159,7 @@ def _jitted(name, x, g, hyperparameters):
         params, *state = new if state else (new,)
         return params, (*state, t + 1)
 
-    return _jax(update, lambda params: (*start(rule, params, hyperparameters).values(), jax.numpy.array(1)), x, g)
+    return _jax(update, lambda params: (*first_state(rule, params, hyperparameters).values(), jax.numpy.array(1)), x, g)
 
 
 def _jax(update, first, x, g):

@@ -20,7 +20,7 @@ from lib.compiled import Compiled
 from lib.compiled import numpy as compiled
 from lib.dialects import DIALECTS
 from lib.optimizers import RULES, Optimizer, adam, decoupled, gradient_descent, l2, lion, momentum, rule, sophia
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 from lib.referees.recording import flat, record
 from tests.conftest import ROOT
 from tests.optimizers.test_optimizer import bits
@@ -49,7 +49,7 @@ def test_bit_for_bit(name, dtype):
     decay = {"weight_decay": 0.01} if "weight_decay" in f.defaults else {}
     fast = Compiled(f, **decay, **dict.fromkeys(rates, lambda step: 0.01 * (1 + math.sin(step))))
     params, x = [a.copy() for a in recording.start], flat(recording.start)
-    expected = [x, *start(f, x, fast.hyperparameters_at(0)).values()]
+    expected = [x, *first_state(f, x, fast.hyperparameters_at(0)).values()]
     for t in range(STEPS):
         given = [recording.gradients[t], *[recording.curvatures[t]] * f.takes_curvature]
         numbers, counted = fast.hyperparameters_at(t), [t + 1] * f.counts_steps

@@ -13,7 +13,7 @@ from torch.profiler import ProfilerActivity, profile
 from lib.compiled import Compiled
 from lib.compiled import torch as compiled
 from lib.optimizers import RULES, Optimizer, adafactor, adam, gradient_descent, lion, momentum, nesterov, rule, sophia
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 from lib.referees import hyperparameters_for
 from lib.referees.recording import MATRICES, SHAPES, flat, record
 from tests.optimizers.test_optimizer import bits
@@ -83,7 +83,7 @@ def test_reciprocals_are_all_that_differs(name, dtype):
     fast = Compiled(f, **hyperparameters)
     params = [torch.tensor(a) for a in recording.start]
     x = flat(recording.start)  # a rule that steps every entry on its own does not see the shapes
-    plain = [x, *start(f, x, fast.hyperparameters_at(0)).values()]
+    plain = [x, *first_state(f, x, fast.hyperparameters_at(0)).values()]
     exact, moved, apart = [a.view(Inverting) for a in plain], False, 0
     for t in range(STEPS):
         numbers, others = fast.hyperparameters_at(t), [*map(flat, given(recording, t, f, np.asarray))]

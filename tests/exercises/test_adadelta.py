@@ -35,6 +35,7 @@ RIGHT = [
     (3, 1000 * np.sqrt(5)),
     (3, 2236),
     (3, 2240),
+    (3, 3.16e-3 / 1.41e-6),  # as the chapter prints both
     (4, 811),
     (4, 799),  # the rule of thumb
     (5, (1.0, 1e-12)),
@@ -76,6 +77,7 @@ WRONG = [
     (3, 5000, "under a root"),
     (3, 4472.1, "in the denominator"),
     (3, 10, "sqrt(eps / (1 - rho))"),
+    (3, 2210, "A first step is"),
     (4, 1118, "first step"),
     (4, 5000, "not sqrt(eps)"),
     (4, 1040, "do not grow from 0"),

@@ -208,6 +208,7 @@ WRONG = [
     (4, lambda eps, beta2, t: eps / (1 - beta2 ** (t - 1)) ** 0.5, "one behind"),
     (4, lambda eps, beta2, t: 2 * eps, "beta2 = 0"),
     (5, RIGHT[5] | {"A": "root missing"}, "A is innocent of 'root missing'"),
+    (5, RIGHT[5] | {"A": "eps outside the parentheses"}, "first gradient of 1e-8"),
     (5, RIGHT[5] | {"B": "no idea"}, "not on the list"),
     (5, "A", "A dict"),
     (6, [1.0] * 30, "steady gradient from the start"),
@@ -218,6 +219,8 @@ WRONG = [
     (6, list(GROWTH ** np.arange(80)), "begin with a long silence"),
     (6, SILENCE + list(GROWTH ** -np.arange(80)), "only the last step counts"),
     (6, SILENCE + list(GROWTH ** np.arange(19)), "Cauchy-Schwarz"),
+    (6, [0.0] * 2000 + list(GROWTH ** np.arange(80)), "lengthen the silence"),
+    (6, [0.0] * 1200 + list(GROWTH ** np.arange(80)), "lengthen the silence"),
     (6, [0.0, 0.0], "no gradient"),
     (6, [[1.0]], "A list"),
     (7, 1000, "window of v"),
@@ -257,6 +260,8 @@ def test_every_suspect_has_its_bug():
     correction = (1 - 0.9**101) ** 0.5 / (1 - 0.999**101) * 0.001 / 0.1**0.5
     assert later[-1] == pytest.approx(correction * (0.999 / 0.9**0.5) ** 100, rel=1e-4)
     assert steps_of(suspects["C"], [1e-6], lr=1.0)[0] == pytest.approx(1e-6 / (1e-12 + 1e-8) ** 0.5)
+    outside = exercises.eps_outside_the_parentheses
+    assert steps_of(outside, [1e-8], lr=1.0)[0] == pytest.approx(1) != steps_of(adam, [1e-8], lr=1.0)[0]
     assert {guilty for guilty, _ in BUGS.values()} == {*suspects, None}
 
 

@@ -29,7 +29,7 @@ def in_place(x, g, m, v, t, **given):
 
 
 NAMED = {"A": "RAdam", "B": "Adamax", "C": "AMSGrad"}
-FAILS = first_lost(0.9, 0.999)
+FAILS = first_lost(0.9, 0.95)
 
 RIGHT = [
     (1, (1.9, 1.88)),
@@ -41,12 +41,12 @@ RIGHT = [
     (3, (350_000, 7000)),
     (4, (6 / 2.1, 0.5)),
     (4, (2.857, 0.5)),
-    (5, 0.05),
-    (6, FAILS),
-    (7, 0.999 ** np.arange(300)),
-    (7, list(-(0.999 ** np.arange(2000)))),
-    (8, 0.6),
-    (9, NAMED),
+    (4, (2.86, 0.4995)),
+    (5, FAILS),
+    (6, 0.999 ** np.arange(300)),
+    (6, list(-(0.999 ** np.arange(2000)))),
+    (7, 0.6),
+    (8, NAMED),
 ]
 
 WRONG = [
@@ -85,27 +85,24 @@ WRONG = [
     (4, (6 / 2.1, 6 / 1002), "root of the mean square"),
     (4, (6 / 2.1, 6 / 2.001), "not the decay"),
     (4, (6 / 2.1, 1), "/ 100 + 0.1 x = 0"),
-    (5, 1e-4, "2e-7 would be left"),
-    (5, 2e-7, "have to divide"),
-    (5, 20, "Upside down"),
-    (5, 1, "has to be the paper's lambda"),
-    (6, first_lost(0.0, 0.999), "without momentum"),
-    (6, first_lost(0.9, 0.99), "beta2 = 0.99"),
-    (6, FAILS - 1, "still positive"),
-    (6, 5, "Count C up"),
-    (7, 1.0, "20,000 numbers"),
-    (7, [0.0, 1.0], "the first of them not 0"),
-    (7, np.ones(10), "A constant gradient gives 1"),
-    (7, 0.99 ** np.arange(300), "A constant gradient gives 1"),
-    (7, 0.999 ** np.arange(60), "as fast as u does, and for longer"),
-    (8, 2 / 3, "the paper's is 4"),
-    (8, 0.5, "rho_inf is 3"),
-    (8, 0.8, "gives 1 - beta2 = 0.4"),
-    (8, 0.9, "When is that 4"),
-    (9, "Adam", "A dict"),
-    (9, NAMED | {"A": "Lion"}, "'Lion' is not on the list"),
-    (9, NAMED | {"B": "Adam"}, "B is innocent of 'Adam'"),
-    (9, NAMED | {"C": "Nadam"}, "C is innocent of 'Nadam'"),
+    (5, first_lost(0.0, 0.95), "without momentum"),
+    (5, first_lost(0.9, 0.999), "beta2 = 0.999"),
+    (5, 9, "rule of thumb"),
+    (5, FAILS - 1, "still positive"),
+    (5, 5, "Count C up"),
+    (6, 1.0, "20,000 numbers"),
+    (6, [0.0, 1.0], "the first of them not 0"),
+    (6, np.ones(10), "A constant gradient gives 1"),
+    (6, 0.99 ** np.arange(300), "A constant gradient gives 1"),
+    (6, 0.999 ** np.arange(60), "as fast as u does, and for longer"),
+    (7, 2 / 3, "the paper's is 4"),
+    (7, 0.5, "rho_inf is 3"),
+    (7, 0.8, "gives 1 - beta2 = 0.4"),
+    (7, 0.9, "When is that 4"),
+    (8, "Adam", "A dict"),
+    (8, NAMED | {"A": "Lion"}, "'Lion' is not on the list"),
+    (8, NAMED | {"B": "Adam"}, "B is innocent of 'Adam'"),
+    (8, NAMED | {"C": "Nadam"}, "C is innocent of 'Nadam'"),
 ]
 
 test_right, test_wrong, test_open = exercise_tests(check, RIGHT, WRONG)
@@ -122,25 +119,12 @@ def test_one_step_by_stepping():
         assert new[0] == pytest.approx(expected, abs=1e-12)
 
 
-def test_the_port_by_stepping():
-    """The paper's form, eta_t (alpha u + lambda x), and the library's."""
-    rng = np.random.default_rng(0)
-    x = paper = np.array([1.0])
-    m = v = n = w = np.zeros(1)
-    for t in range(1, 50):
-        g, schedule = rng.standard_normal(1), 1 / t
-        x, m, v = adamw(x, g, m, v, t, lr=schedule * 0.002, weight_decay=0.05)
-        moved, n, w = adam(np.zeros(1), g, n, w, t, lr=1.0)
-        paper = paper - schedule * (0.002 * -moved + 1e-4 * paper)
-    np.testing.assert_allclose(x, paper, rtol=1e-12)
-
-
-def test_where_the_default_fails_by_playing():
+def test_where_a_short_window_fails_by_playing():
     """The sign of the drift, over whole cycles late in a game at a rate that is nearly constant."""
-    for C, sign in ((FAILS - 4, -1), (FAILS + 4, 1)):
+    for C, sign in ((FAILS - 1, -1), (FAILS, 1)):
         slopes = np.tile(spiked(C, C), 400)
-        path = play_linear(adam, slopes, [1e-4], eps=0.0)[:, 0]
-        assert np.sign(path[-1] - path[200 * C]) == sign, (C, drift(C, 0.9, 0.999))
+        path = play_linear(adam, slopes, [1e-4], beta2=0.95, eps=0.0)[:, 0]
+        assert np.sign(path[-1] - path[200 * C]) == sign, (C, drift(C, 0.9, 0.95))
 
 
 def test_the_longest_step_of_adamax():

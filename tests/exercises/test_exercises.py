@@ -33,7 +33,9 @@ def verdict(capsys, check, number, answer):
     return capsys.readouterr().out
 
 
-@pytest.mark.parametrize("answer", [..., (1.0, ...), [..., ...]])
+@pytest.mark.parametrize(
+    "answer", [..., (1.0, ...), [..., ...], [1.0, (2.0, ...)], {"a": 1.0, "b": ...}, {"a": [1.0, ...]}]
+)
 def test_an_open_answer_is_still_to_come(capsys, check, answer):
     assert (
         verdict(capsys, check, 1, answer) == "Exercise 1: replace the dots with your answer and run the cell again.\n"
@@ -180,6 +182,8 @@ def test_result_of_is_what_the_function_returns():
         (6.0, "hand in the function itself"),
         (lambda: None, r"returned None: is there a return at its end\?"),
         (lambda: ..., "still returns the dots: write your answer"),
+        (lambda: (1.0, ...), "still returns the dots"),
+        (lambda: {"a": [...]}, "still returns the dots"),
     ],
 )
 def test_result_of_refuses(function, words):

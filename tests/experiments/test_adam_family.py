@@ -67,6 +67,19 @@ def test_without_decay_both_rest_in_the_minimum():
     assert rest_of_decoupled(2.0, -3.0, 0.0, 5.0) == pytest.approx(-3)
 
 
+def test_the_papers_adamw_and_the_frameworks():
+    """The paper's form, schedule (alpha u + lambda x), and the library's."""
+    rng = np.random.default_rng(0)
+    x = paper = np.array([1.0])
+    m = v = n = w = np.zeros(1)
+    for t in range(1, 50):
+        g, schedule = rng.standard_normal(1), 1 / t
+        x, m, v = adamw(x, g, m, v, t, lr=schedule * 0.002, weight_decay=0.05)
+        moved, n, w = adam(np.zeros(1), g, n, w, t, lr=1.0)
+        paper = paper - schedule * (0.002 * -moved + 1e-4 * paper)
+    np.testing.assert_allclose(x, paper, rtol=1e-12)
+
+
 # The games
 
 

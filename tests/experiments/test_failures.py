@@ -159,8 +159,32 @@ def test_picture_draws_both_runs_and_marks_the_last_number(monkeypatch):
     assert {text.get_text() for text in right.texts} == {"training", "validation"}
     dotted = lambda ax: sorted(tuple(drawn.get_xdata()) for drawn in ax.lines if drawn.get_linestyle() == ":")
     assert dotted(left) == [(0, 1), (1, 1)]  # the level from side to side, and one mark
-    assert dotted(right) == [(0, 0), (0, 1), (1, 1)]
+    assert dotted(right) == [(0, 0), (1, 1)]
     plt.close("all")
+
+
+@pytest.mark.parametrize(("last", "labels"), [(0.1, {"0.1", "0.2", "0.5", "1", "2"}), (0.001, None)])
+def test_picture_labels_a_short_axis_in_plain_numbers(monkeypatch, last, labels):
+    monkeypatch.setattr(plt, "show", lambda: None)
+    picture(run([2.5, last]), run([2.5, last]))
+    axis = plt.gcf().axes[0]
+    plt.gcf().canvas.draw()
+    low, high = axis.get_ylim()
+    shown = {text.get_text() for text in axis.get_yticklabels() if low <= text.get_position()[1] <= high}
+    assert shown == labels if labels else all("10^" in text for text in shown)
+    plt.close("all")
+
+
+def test_validation_is_drawn_until_training_ends(monkeypatch):
+    ended = run([3.0, 2.0, np.nan, 1.0], [4.0, 3.0, 9.0, 9.0])
+    monkeypatch.setattr(plt, "show", lambda: None)
+    picture(ended, run([3.0, 1.0]))
+    drawn = plt.gcf().axes[0].lines[1].get_ydata()
+    np.testing.assert_array_equal(drawn, [4, 3, np.nan, np.nan])
+    plt.close("all")
+    svg = thumbnail(ended)
+    assert len(corners(svg)[1]) == 2
+    assert svg.count("<path") == 1  # one cross, at the end of training
 
 
 def corners(svg):

@@ -29,7 +29,7 @@ from lib.optimizers import (
     rmsprop,
     rule,
 )
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 from lib.referees import SHAPES, record
 from lib.schedules import step as step_schedule
 
@@ -83,7 +83,7 @@ def test_a_step_is_the_rule_applied_to_each_parameter(name):
     f, rng = RULES[name], np.random.default_rng(0)
     optimizer = Optimizer(f, lr=0.1)
     params = {"w": rng.normal(size=(2, 3)), "b": rng.normal(size=3), "s": np.array(0.5)}
-    by_hand = {key: [x, *start(f, x, f.defaults | {"lr": 0.1}).values()] for key, x in params.items()}
+    by_hand = {key: [x, *first_state(f, x, f.defaults | {"lr": 0.1}).values()] for key, x in params.items()}
     for t in range(1, 6):
         grads = {key: np.asarray(rng.normal(size=x.shape)) for key, x in params.items()}
         params = optimizer.step(params, grads)
@@ -301,7 +301,7 @@ def above_float16(name):
 
 
 def shapes_of_state(name, x):
-    return [a.shape for a in start(RULES[name], x, RULES[name].defaults).values()]
+    return [a.shape for a in first_state(RULES[name], x, RULES[name].defaults).values()]
 
 
 @any_shape

@@ -15,8 +15,7 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from lib.checks import FACTOR, RANGES, check_number, check_range
 from lib.dialects import DIALECTS, keras, optax
 from lib.optimizers import RULES, Optimizer, adagrad, adam, gradient_descent, rule, schedule_free_sgd
-from lib.optimizers.rule import named_for
-from lib.optimizers.rule import start as starting_state
+from lib.optimizers.rule import bare_step, first_state, named_for
 
 ALL = RULES | {
     f"{framework} {name}": dialect.rule
@@ -58,7 +57,7 @@ def defaults(rule):
 def walk(rule, x, gradients, **hyperparameters):
     """[x, *state] after a step along each of ``gradients``; their sizes are the curvatures, if it takes any."""
     hyperparameters = defaults(rule) | named_for(rule, hyperparameters)
-    state = starting_state(rule, x, hyperparameters).values()
+    state = first_state(rule, x, hyperparameters).values()
     for t, g in enumerate(gradients, start=1):
         given = [g, abs(g)] if rule.takes_curvature else [g]
         new = rule(x, *given, *state, *([t] if rule.counts_steps else []), **hyperparameters)
@@ -118,7 +117,7 @@ def test_a_rule_gives_back_its_parameter_and_its_state(name):
 @pytest.mark.parametrize("dtype", [np.float16, np.float32, np.float64])
 def test_shape_and_dtype_are_kept(name, shape, dtype):
     x = np.ones(shape, dtype)
-    states = starting_state(ALL[name], x, defaults(ALL[name])).values()
+    states = first_state(ALL[name], x, defaults(ALL[name])).values()
     for a, begin in zip(walk(ALL[name], x, [0.5 * x] * 3, lr=0.5), [x, *states], strict=True):
         assert (a.shape, a.dtype) == (begin.shape, dtype)
 
@@ -127,9 +126,29 @@ def test_shape_and_dtype_are_kept(name, shape, dtype):
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float32, torch.float64])
 def test_torch_dtypes_are_kept(name, dtype):
     x = torch.ones(2, 3, dtype=dtype)
-    states = starting_state(ALL[name], x, defaults(ALL[name])).values()
+    states = first_state(ALL[name], x, defaults(ALL[name])).values()
     for a, begin in zip(walk(ALL[name], x, [0.5 * x] * 3, lr=0.5), [x, *states], strict=True):
         assert (a.shape, a.dtype) == (begin.shape, dtype)
+
+
+@every_rule_of_any_shape
+def test_a_bare_step_is_the_equation(name):
+    f, gradients = ALL[name], np.random.default_rng(0).normal(size=(4, 5))
+    if f.takes_curvature:
+        pytest.skip("a bare step takes no curvature")
+    x = start(gradients)
+    state = first_state(f, x, defaults(f))
+    for t, g in enumerate(gradients, start=1):
+        x, state = bare_step(f, x, g, state, t, **defaults(f))
+    same([x, *state.values()], walk(f, start(gradients), gradients))
+    assert list(state) == list(f.state)
+
+
+def test_runs_that_diverge_do_not_touch_the_others():
+    x, rates = np.array([1e300, 1.0]), np.array([1e300, 0.1])
+    with np.errstate(over="ignore"):
+        after, _ = bare_step(gradient_descent, x, x, {}, 1, lr=rates)
+    assert after.tolist() == [-np.inf, 0.9]
 
 
 # ---------- element by element ----------
@@ -445,7 +464,7 @@ def test_matrices_keep_shape_and_dtype(name, shape, dtype):
     first, *states = walk(ALL[name], x, g)
     assert (first.shape, first.dtype) == (shape, dtype)
     assert np.isfinite(first).all()
-    for a, begin in zip(states, starting_state(ALL[name], x, defaults(ALL[name])).values(), strict=True):
+    for a, begin in zip(states, first_state(ALL[name], x, defaults(ALL[name])).values(), strict=True):
         assert (a.shape, a.dtype) == (begin.shape, dtype)
 
 
