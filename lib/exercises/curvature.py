@@ -12,7 +12,7 @@ from scipy.special import expit
 from lib.curvature import newton
 from lib.exercises import Exercises, Wrong, convict, mistaken, name_mistake, near, result_of, several
 from lib.optimizers import adam, gradient_descent, muon, shampoo, soap
-from lib.optimizers.rule import start
+from lib.optimizers.rule import bare_step, first_state
 
 check = Exercises()
 
@@ -31,10 +31,9 @@ def steps_of(rule, gradients, **hyperparameters):
     exact = {"eps": 1e-20} if "eps" in rule.defaults else {}
     given = rule.defaults | {"lr": 1.0} | exact | hyperparameters
     x = np.zeros_like(gradients[0])  # where each step starts, so that a short one keeps its digits
-    state = list(start(rule, x, given).values())
+    state = first_state(rule, x, given)
     for t, g in enumerate(gradients, start=1):
-        new = rule(x, g, *state, *([t] if rule.counts_steps else []), **given)
-        moved, *state = new if rule.state else (new,)
+        moved, state = bare_step(rule, x, g, state, t, **given)
         steps.append(-moved)
     return np.array(steps)
 

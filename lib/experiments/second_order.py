@@ -13,7 +13,7 @@ from lib.data import digits
 from lib.experiments.vanishing_gradients import wave
 from lib.networks import dense_layers, lecun, log_softmax
 from lib.optimizers import Optimizer, rule
-from lib.optimizers.rule import start
+from lib.optimizers.rule import first_state
 from lib.optimizers.sophia import gauss_newton_bartlett
 
 # Two features, and losses of one output
@@ -72,7 +72,7 @@ def descend_matrix(rule: Callable, problem: tuple, lr: float, steps: int, **give
     """The losses (steps + 1,) of ``rule`` on a `matrix_ravine`; inf from where it diverged."""
     value, gradient, diagonal, X = problem
     hyperparameters, losses = rule.defaults | given | {"lr": lr}, np.full(steps + 1, np.inf)
-    state, losses[0] = list(start(rule, X, hyperparameters).values()), value(X)
+    state, losses[0] = list(first_state(rule, X, hyperparameters).values()), value(X)
     curvature = (diagonal,) if rule.takes_curvature else ()
     with np.errstate(all="ignore"):
         for t in range(1, steps + 1):
