@@ -29,8 +29,8 @@ def newton(g, H, damping=0.0):
 
 
 def saddle_free(g, H, damping=0.0):
-    """Newton's step with the sizes of the curvatures in their place: it never
-    leads up, and it leaves a saddle the faster, the less that is curved.
+    """Newton's step with the sizes of the curvatures in their place: at first it
+    leads down, and near a saddle it doubles the distance, however flat it is.
 
     Source: Dauphin et al. 2014, arXiv 1406.2572. Arguments as in `newton`.
     """

@@ -28,7 +28,7 @@ def steps_of(rule, gradients, **hyperparameters):
         array of the shape of ``gradients``, positive downhill.
     """
     gradients, steps = np.asarray(gradients, dtype=float), []
-    exact = {"eps": 1e-20} if "eps" in rule.defaults else {}
+    exact = {"eps": 1e-12} if "eps" in rule.defaults else {}
     given = rule.defaults | {"lr": 1.0} | exact | hyperparameters
     x = np.zeros_like(gradients[0])  # where each step starts, so that a short one keeps its digits
     state = first_state(rule, x, given)
@@ -221,7 +221,7 @@ def first_step(answer):
         1e-4,
         "L = U S**2 U^T, so its fourth root takes the root of S on the left; so on the right.",
     )
-    return "All directions of the gradient are made equally long: what Muon does at every step."
+    return "All directions of the gradient are made equally long: what Muon does, nearly, with its velocity at every step."
 
 
 # Exercise 9: who is who.
