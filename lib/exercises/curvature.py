@@ -221,7 +221,7 @@ def first_step(answer):
         1e-4,
         "L = U S**2 U^T, so its fourth root takes the root of S on the left; so on the right.",
     )
-    return "All directions of the gradient are made equally long: what Muon does, nearly, with its velocity at every step."
+    return "All directions of the gradient are made equally long: what Muon does, nearly, with its velocity."
 
 
 # Exercise 9: who is who.
