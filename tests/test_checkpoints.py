@@ -193,6 +193,25 @@ def test_one_bit_turned_round(saved):
     unchanged(optimizer)
 
 
+def test_any_bit_turned_round(saved):
+    """It is an error that says so, or the bit does not matter."""
+    file, params, optimizer, _ = saved
+    whole, noticed = file.read_bytes(), 0
+    for bit in np.random.default_rng(0).choice(8 * len(whole), 300, replace=False):
+        broken = bytearray(whole)
+        broken[bit // 8] ^= 1 << bit % 8
+        file.write_bytes(broken)
+        resumed = Optimizer(adam, **NUMBERS)
+        try:
+            back = load(file, resumed).params
+        except ValueError:
+            unchanged(resumed)
+            noticed += 1
+        else:
+            assert bits(back, resumed) == bits(params, optimizer)
+    assert noticed > 200
+
+
 class Trap:
     """Whoever unpickles it runs code."""
 

@@ -22,7 +22,7 @@ from lib.referees.recording import Moment, Recording
 
 
 @contextlib.contextmanager
-def _silence():
+def silence():
     """Discard what libraries write to the process's standard error from C++, where Python cannot redirect it."""
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
@@ -41,7 +41,7 @@ def tensorflow():
     """Import TensorFlow without its start-up messages, and return the module."""
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
-    with _silence():
+    with silence():
         import tensorflow as tf
 
         tf.constant(0.0)  # the devices are looked for, and remarked on, at the first operation
@@ -53,7 +53,7 @@ def keras():
     """Import Keras on its backend, without start-up messages, and return the module."""
     if os.environ.get("KERAS_BACKEND", "tensorflow") == "tensorflow":
         tensorflow()
-    with _silence():
+    with silence():
         import keras
 
         keras.Variable(0.0)

@@ -1,0 +1,118 @@
+"""The exercises of the page on choosing a learning rate."""
+
+from math import isclose
+
+import numpy as np
+
+from lib.exercises import Exercises, Wrong, mistaken, near, result_of, several
+
+check = Exercises()
+
+
+@check.exercise(1)
+def three_rates(answer):
+    """Three rates to train at, from an edge of 0.4 that the usual average reads for Adam."""
+    rates = np.sort(np.asarray(several(answer, "(low, middle, high)"), dtype=float))
+    near(rates[2] / rates[1], 3.0, 0.2, "A factor of 3 apart: finer is wasted before you know the power of ten.")
+    near(rates[1] / rates[0], 3.0, 0.2, "A factor of 3 apart: finer is wasted before you know the power of ten.")
+    mistaken(rates[1], 0.4, "There the loss is about to burst, and the usual average reads that too late.", 0.02)
+    mistaken(rates[1], 0.1, "A quarter is the share if the average looks both ways; this one trails.", 0.02)
+    mistaken(rates[1], 0.2, "A half is the share for gradient descent.", 0.02)
+    near(rates[1], 0.04, 0.005, "The one in the middle: which share of the edge, for Adam and an average that trails?")
+    return "A tenth of an edge that was read too high."
+
+
+@check.exercise(2)
+def next_move(answer):
+    """("train", 0.3), after 0.01, 0.03 and 0.1, of which the last is the best."""
+    if not isinstance(answer, list | tuple) or len(answer) != 2 or answer[0] not in ("train", "stop"):
+        raise Wrong('A pair is asked for: ("train", rate) or ("stop", rate).')
+    move, rate = answer
+    if move == "stop":
+        raise Wrong("The best is the highest that was tried. Who says that a higher one is not better?")
+    mistaken(rate, 0.1, "That rate was tried; this says nothing new, unless with another seed.")
+    mistaken(rate, 0.2, "Possible, but if 0.2 is the best, you are at the edge again: go by the guide's factor.")
+    mistaken(rate, 1.0, "By the guide's factor first: a factor of ten may jump over the valley.")
+    near(rate, 0.3, 0.02, "One step of the guide beyond the edge.")
+    return "Only a minimum with a worse rate on either side is one."
+
+
+@check.exercise(3)
+def batch_and_rate(answer):
+    """(rate for batches of 256, rate for batches of 16,384), from 0.05 at 32 and a noise scale of 2,000."""
+    first, second = several(answer, "(at 256, at 16384)")
+    best = lambda batch: 0.05 * (1 + 2000 / 32) / (1 + 2000 / batch)
+    mistaken(first, 0.05, "The old rate is now lower than it may be: a larger batch is less noisy.")
+    mistaken(first, 0.05 / 8, "A larger batch is less noisy: the rate may rise.")
+    mistaken(first, 0.4, "In proportion is the rule far below the noise scale; the formula gives somewhat less.")
+    near(first, best(256), 0.005, "at 256: the best rate goes as 1 / (1 + noise scale / batch).")
+    mistaken(second, 0.05 * 512, "In proportion, far above the noise scale? There a larger batch gains nothing.", 0.01)
+    near(second, best(16384), 0.02, "at 16384: the same formula, with a batch above the noise scale.")
+    return "Then three rates around it: a formula is no measurement."
+
+
+@check.exercise(4)
+def budget(answer):
+    """(hours of the guide, trainings that are left of 16 hours)."""
+    hours, trainings = several(answer, "(hours, trainings)")
+    mistaken(hours, 6.2, "Step 9 repeats the best with two other seeds.")
+    mistaken(hours, 10.0, "The range test takes its tenth.")
+    mistaken(hours, 12.2, "The best has been trained once already: two other seeds.")
+    near(hours, 10.2, 1e-3, "A range test, three trainings, two more.")
+    mistaken(trainings, 2.9, "A training that does not finish tells nothing: whole ones.")
+    mistaken(trainings, 3, "Three would need six hours.")
+    near(trainings, 2, 1e-9, "16 hours less the guide's, over two.")
+    return "Enough to try one other weight decay on either side."
+
+
+FLAWS = {
+    "A": ("one rate for both", "are both at a rate that suits them?"),
+    "B": ("chosen on the test set", "what was the setting chosen by?"),
+    "C": ("within the spread", "how far apart are two seeds of one setting?"),
+}
+CHOICES = [*(flaw for flaw, _ in FLAWS.values()), "not the whole schedule"]
+
+
+@check.exercise(5)
+def flaws(answer):
+    """{report: its flaw}."""
+    if not isinstance(answer, dict) or answer.keys() != FLAWS.keys():
+        raise Wrong('A dict is asked for: {"A": ..., "B": ..., "C": ...}.')
+    for report, flaw in answer.items():
+        if flaw not in CHOICES:
+            raise Wrong(f"{report}: {flaw!r} is not on the list: {', '.join(CHOICES)}.")
+        right, question = FLAWS[report]
+        if flaw != right:
+            raise Wrong(f"{report}: ask yourself: {question}")
+    return "None of the three tells which is better."
+
+
+@check.exercise(6)
+def chooser(answer):
+    """A function that takes ``train`` and returns the best rate, inside of what it tried."""
+    for best in 0.0123, 0.7, 2e-5, 0.03, 0.01:
+        seen = []
+
+        def train(rate, best=best, seen=seen):
+            if any(isclose(rate, old, rel_tol=1e-6) for old in seen):
+                raise Wrong(f"Your function trains at {rate:.3g} twice: keep what is known.")
+            if len(seen) > 30:
+                raise Wrong("Your function trains more than 30 times: does it ever stop?")
+            seen.append(rate)
+            return 0.1 + abs(np.log(rate / best))
+
+        found = result_of(answer, train)
+        if not seen:
+            raise Wrong("Your function never calls train.")
+        if not any(isclose(found, rate, rel_tol=1e-6) for rate in seen):
+            raise Wrong(f"It returns {found!r}, a rate that it did not train at.")
+        scores = {rate: abs(np.log(rate / best)) for rate in seen}
+        top = min(scores, key=scores.get)
+        if not isclose(found, top, rel_tol=1e-6):
+            raise Wrong(f"It returns {found:.3g}, but {top:.3g} had the lower loss.")
+        if top in (min(seen), max(seen)):
+            raise Wrong("The rate that it returns is at the edge of what it tried.")
+        need = 3 + max(0, round(abs(np.log(best / 0.01)) / np.log(3)))
+        if len(seen) > need + 1:
+            raise Wrong(f"It trains {len(seen)} times where {need} suffice: a factor of 3 each, and only on one side.")
+    return "Three trainings, and one more for each time that the best is at the edge."

@@ -1,0 +1,104 @@
+"""The judges of the page on choosing a rate: the right answer passes, each typical mistake is named."""
+
+from lib.exercises.choosing import check
+from tests.exercises.judging import exercise_tests
+
+
+def choose(train):
+    tried = {rate: train(rate) for rate in (0.01 / 3, 0.01, 0.03)}
+    while True:
+        best = min(tried, key=tried.get)
+        if best == min(tried):
+            tried[best / 3] = train(best / 3)
+        elif best == max(tried):
+            tried[best * 3] = train(best * 3)
+        else:
+            return best
+
+
+def only_three(train):
+    tried = {rate: train(rate) for rate in (0.01 / 3, 0.01, 0.03)}
+    return min(tried, key=tried.get)
+
+
+def worst(train):
+    tried = {0.01 * 3.0**k: train(0.01 * 3.0**k) for k in range(-8, 6)}
+    return max(tried, key=tried.get)
+
+
+def everything(train):
+    tried = {0.01 * 3.0**k: train(0.01 * 3.0**k) for k in range(-8, 6)}
+    return min(tried, key=tried.get)
+
+
+def again_and_again(train):
+    while True:
+        rate = choose(train)
+        train(rate)
+
+
+def for_ever(train):
+    rate = 0.01
+    while True:
+        train(rate := rate * 1.01)
+
+
+FLAWS = {"A": "one rate for both", "B": "chosen on the test set", "C": "within the spread"}
+
+RIGHT = [
+    (1, [0.04 / 3, 0.04, 0.12]),
+    (1, (0.013, 0.04, 0.12)),
+    (1, [0.12, 0.04, 0.0133]),
+    (2, ("train", 0.3)),
+    (2, ["train", 0.3]),
+    (3, (0.36, 2.83)),
+    (3, (0.05 * 63.5 / 8.8125, 0.05 * 63.5 / (1 + 2000 / 16384))),
+    (4, (10.2, 2)),
+    (5, FLAWS),
+    (6, choose),
+]
+
+WRONG = [
+    (1, [0.03, 0.04, 0.05], "A factor of 3 apart"),
+    (1, [0.4 / 3, 0.4, 1.2], "about to burst"),
+    (1, [0.1 / 3, 0.1, 0.3], "looks both ways"),
+    (1, [0.2 / 3, 0.2, 0.6], "for gradient descent"),
+    (1, [0.001, 0.003, 0.009], "which share of the edge"),
+    (1, 0.04, "Three numbers are asked for"),
+    (2, 0.3, "A pair is asked for"),
+    (2, ("stop", 0.1), "Who says"),
+    (2, ("train", 0.1), "was tried"),
+    (2, ("train", 0.2), "at the edge again"),
+    (2, ("train", 1.0), "jump over the valley"),
+    (2, ("train", 0.05), "beyond the edge"),
+    (3, (0.05, 2.83), "lower than it may be"),
+    (3, (0.00625, 2.83), "the rate may rise"),
+    (3, (0.4, 2.83), "somewhat less"),
+    (3, (1.0, 2.83), "1 / (1 + noise scale / batch)"),
+    (3, (0.36, 25.6), "gains nothing"),
+    (3, (0.36, 0.36), "the same formula"),
+    (3, 0.36, "Two numbers are asked for"),
+    (4, (6.2, 2), "Step 9"),
+    (4, (10.0, 2), "takes its tenth"),
+    (4, (12.2, 1), "trained once already"),
+    (4, (8.0, 2), "two more"),
+    (4, (10.2, 2.9), "whole ones"),
+    (4, (10.2, 3), "six hours"),
+    (4, (10.2, 1), "over two"),
+    (5, "A", "A dict is asked for"),
+    (5, FLAWS | {"A": "bad luck"}, "not on the list"),
+    (5, FLAWS | {"A": "within the spread"}, "a rate that suits them"),
+    (5, FLAWS | {"B": "within the spread"}, "chosen by"),
+    (5, FLAWS | {"C": "not the whole schedule"}, "two seeds of one setting"),
+    (6, lambda train: 0.01, "never calls train"),
+    (6, lambda train: (train(0.01), 0.02)[1], "did not train at"),
+    (6, only_three, "at the edge of what it tried"),
+    (6, worst, "had the lower loss"),
+    (6, everything, "suffice"),
+    (6, again_and_again, "twice"),
+    (6, for_ever, "does it ever stop"),
+]
+
+test_a_right_answer_passes, test_a_mistake_is_named, test_every_exercise_starts_open = exercise_tests(
+    check, RIGHT, WRONG
+)
