@@ -21,7 +21,7 @@ from lib.exercises import (
 )
 from lib.experiments.adam_family import drift, first_lost, longest_of_adamax
 from lib.optimizers import adam, adamax, adamw, amsgrad, nadam, radam
-from lib.optimizers.rule import first_state
+from lib.optimizers.rule import bare_step, first_state
 
 check = Exercises()
 
@@ -40,9 +40,9 @@ def steps_of(rule, gradients, **hyperparameters):
     gradients, steps = np.asarray(gradients, dtype=float), []
     given = rule.defaults | {"lr": 1.0, "eps": 0.0} | hyperparameters
     x = np.zeros_like(gradients[0])  # where each step starts, so that a short one keeps its digits
-    state = list(first_state(rule, x, given).values())
+    state = first_state(rule, x, given)
     for t, g in enumerate(gradients, start=1):
-        moved, *state = rule(x, g, *state, *([t] if rule.counts_steps else []), **given)
+        moved, state = bare_step(rule, x, g, state, t, **given)
         steps.append(-moved)
     return np.array(steps)
 

@@ -12,7 +12,7 @@ from lib.data import digits
 from lib.experiments.generalization import few_digits
 from lib.networks import forward, log_softmax, relu
 from lib.optimizers import adam
-from lib.optimizers.rule import first_state, rule
+from lib.optimizers.rule import bare_step, first_state, rule
 
 # Where a weight comes to rest
 
@@ -82,11 +82,9 @@ def play_linear(rule: Callable, slopes, rates, **settings) -> np.ndarray:
     slopes = slopes[:, None] if slopes.ndim == 1 else slopes
     x = np.zeros(np.broadcast_shapes(slopes.shape[1:], rates.shape))
     hyperparameters = rule.defaults | settings
-    state, path = list(first_state(rule, x, hyperparameters).values()), [x]
+    state, path = first_state(rule, x, hyperparameters), [x]
     for t, slope in enumerate(slopes, start=1):
-        time = (t,) if rule.counts_steps else ()
-        new = rule(x, slope + 0 * x, *state, *time, **hyperparameters | {"lr": rates / np.sqrt(t)})
-        x, *state = new if rule.state else (new,)
+        x, state = bare_step(rule, x, slope + 0 * x, state, t, **hyperparameters | {"lr": rates / np.sqrt(t)})
         x = np.minimum(np.maximum(x, -1.0), 1.0)
         path.append(x)
     return np.array(path)

@@ -22,6 +22,7 @@ from lib.dialects import DIALECTS
 from lib.optimizers import RULES, Optimizer, adam, decoupled, gradient_descent, l2, lion, momentum, rule, sophia
 from lib.optimizers.rule import first_state
 from lib.referees.recording import flat, record
+from tests.compiled.bad_rules import looks, looks_at_g, takes_the_larger, takes_the_root
 from tests.conftest import ROOT
 from tests.optimizers.test_optimizer import bits
 
@@ -432,24 +433,8 @@ def test_rules_that_see_whole_arrays(name):
         assert (x != np.eye(2, 3)).all()
 
 
-def looks(x, g, t, *, lr=0.1):
-    return x - lr * g if t > 1 else x
-
-
-def takes_the_root(x, g, t, *, lr=0.1):
-    return x - lr * math.sqrt(t) * g
-
-
-def takes_the_larger(x, g, *, lr=0.1):
-    return x - max(lr, 0.5) * g
-
-
 def looks_at_an_item(x, g, *, lr=0.1):
     return x - lr.item() * g
-
-
-def looks_at_g(x, g, *, lr=0.1):
-    return x - lr * g if (g > 0).all() else x
 
 
 def sees_the_mean(x, g, *, lr=0.1):

@@ -16,6 +16,7 @@ from lib.optimizers import RULES, Optimizer, adafactor, adam, gradient_descent, 
 from lib.optimizers.rule import first_state
 from lib.referees import hyperparameters_for
 from lib.referees.recording import MATRICES, SHAPES, flat, record
+from tests.compiled.bad_rules import looks, looks_at_g, takes_the_larger, takes_the_root
 from tests.optimizers.test_optimizer import bits
 
 STEPS = 1000
@@ -413,22 +414,6 @@ def test_without_a_compiler():
         refused(
             Compiled(new), [torch.ones(2)], [torch.ones(2)], RuntimeError, r"new could not be compiled.*install g\+\+"
         )
-
-
-def looks(x, g, t, *, lr=0.1):
-    return x - lr * g if t > 1 else x
-
-
-def takes_the_root(x, g, t, *, lr=0.1):
-    return x - lr * math.sqrt(t) * g
-
-
-def takes_the_larger(x, g, *, lr=0.1):
-    return x - max(lr, 0.5) * g
-
-
-def looks_at_g(x, g, *, lr=0.1):
-    return x - lr * g if (g > 0).all() else x
 
 
 def sees_the_mean(x, g, *, lr=0.1):
