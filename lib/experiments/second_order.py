@@ -3,12 +3,13 @@ fits a wave, and a net for digits whose layers are one matrix each, so that rule
 """
 
 from collections.abc import Callable
+from functools import cache
 
 import numpy as np
 from scipy.special import expit
 
 from lib.arrays import columns_by_columns, inverse_root, rows_by_rows
-from lib.checks import COUNT, ENLARGEMENT, FRACTION, check_range
+from lib.checks import COUNT, ENLARGEMENT, FRACTION, NON_NEGATIVE, check_range
 from lib.data import digits
 from lib.experiments.vanishing_gradients import wave
 from lib.networks import dense_layers, lecun, log_softmax
@@ -130,10 +131,13 @@ def two_layers(seed: int, hidden: int = 20) -> dict:
     return {f"W{k}": np.vstack([net[f"W{k}"], net[f"b{k}"]]) for k in (1, 2)}
 
 
+@cache
 def some_digits(seed: int, n: int = 400) -> tuple[np.ndarray, np.ndarray]:
-    """``n`` digits, (n, 64), and their labels, (n,), others for each seed."""
+    """``n`` digits, (n, 64), and their labels, (n,), others for each seed; kept, so they cannot be written to."""
     data = digits(seed=seed)
-    return data.x_train[:n], data.y_train[:n]
+    x, y = data.x_train[:n], data.y_train[:n]
+    x.flags.writeable = y.flags.writeable = False
+    return x, y
 
 
 def outputs(params: dict, x) -> tuple[np.ndarray, np.ndarray]:
@@ -183,7 +187,21 @@ def unflat(v, params: dict) -> dict:
     return {name: part.reshape(a.shape) for (name, a), part in zip(params.items(), parts, strict=True)}
 
 
-def train_net(rule: Callable, seed: int, lr: float, steps: int, batch: int = 0, look: int = 5, **given) -> np.ndarray:
+def choose_directions(optimizer: Optimizer, params: dict, size: float, seed: int) -> None:
+    """Before its first step let SOAP's ``L`` and ``R`` be diagonals of random numbers between ``size`` and twice that,
+    where they would be 0. Of a gradient that leaves out directions the eigenvectors along these are then chosen by the
+    diagonals; they would be chosen by rounding.
+    """
+    size, rng = check_range(NON_NEGATIVE, "size", size, "choose_directions"), np.random.default_rng([seed, 2])
+    for name, x in params.items():
+        state = first_state(optimizer.rule, x, optimizer.hyperparameters)
+        sums = {key: size * np.diag(rng.uniform(1, 2, len(state[key]))) for key in ("L", "R")}
+        optimizer.state[name] = state | sums
+
+
+def train_net(
+    rule: Callable, seed: int, lr: float, steps: int, batch: int = 0, look: int = 5, floor: float = 0.0, **given
+) -> np.ndarray:
     """Train `two_layers` on `some_digits`.
 
     Args:
@@ -194,11 +212,14 @@ def train_net(rule: Callable, seed: int, lr: float, steps: int, batch: int = 0, 
         steps: how many.
         batch: examples a step, drawn with replacement; 0 for all.
         look: steps between two looks.
+        floor: for SOAP, the size in `choose_directions`; 0 for a rule that has no directions to choose.
 
     Returns:
         The loss over all examples after 0, look, 2 look, ... steps; inf from where it diverged.
     """
     (x, y), params, optimizer = some_digits(seed), two_layers(seed), Optimizer(rule, lr=lr, **given)
+    if floor:
+        choose_directions(optimizer, params, floor, seed)
     rng, losses = np.random.default_rng([seed, 1]), np.full(steps // look + 1, np.inf)
     for t in range(steps + 1):
         if t % look == 0:
