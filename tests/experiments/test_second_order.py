@@ -8,6 +8,7 @@ from lib.arrays import inverse_root
 from lib.curvature import gauss_newton, hessian_of, softmax_hessian
 from lib.experiments.second_order import (
     bernoulli,
+    choose_directions,
     descend_matrix,
     fisher_diagonal,
     flat,
@@ -28,7 +29,7 @@ from lib.experiments.second_order import (
 from lib.experiments.vanishing_gradients import wave
 from lib.networks import cross_entropy, forward, tanh
 from lib.networks.backpropagation import value_and_grad
-from lib.optimizers import adam, gradient_descent, shampoo, soap, sophia
+from lib.optimizers import Optimizer, adam, gradient_descent, shampoo, soap, sophia
 
 LOSSES = {
     squares: lambda z, y: ((z - y) ** 2).mean() / 2,
@@ -168,6 +169,48 @@ def test_training_lowers_the_loss(rule, lr, batch):
     assert losses.shape == (5,)
     assert losses[-1] < 0.8 * losses[0]
     assert (losses == train_net(rule, 0, lr, 20, batch)).all()
+
+
+def test_kept_digits_cannot_be_written_to():
+    x, y = some_digits(0, 20)
+    assert x is some_digits(0, 20)[0]
+    for a in x, y:
+        with pytest.raises(ValueError, match="read-only"):
+            a[0] = 1
+
+
+def test_the_seed_chooses_the_directions():
+    """Small diagonals of the seed in the place of zeros, and nothing else in the state."""
+    params = two_layers(0)
+    one, same, other, none = (Optimizer(soap, lr=0.1) for _ in range(4))
+    choose_directions(one, params, 1e-8, 0)
+    choose_directions(same, params, 1e-8, 0)
+    choose_directions(other, params, 1e-8, 1)
+    choose_directions(none, params, 0.0, 0)
+    for name, x in params.items():
+        for key, n in (("L", x.shape[0]), ("R", x.shape[1])):
+            a = one.state[name][key]
+            assert a.shape == (n, n)
+            assert (a == np.diag(np.diag(a))).all()
+            assert ((np.diag(a) >= 1e-8) & (np.diag(a) <= 2e-8)).all()
+            assert len(set(np.diag(a))) == n
+            assert (a == same.state[name][key]).all()
+            assert (a != other.state[name][key]).any()
+            assert not none.state[name][key].any()
+        assert not any(one.state[name][key].any() for key in ("m", "v", "Q_L", "Q_R"))
+    with pytest.raises(ValueError, match="size"):
+        choose_directions(one, params, -1.0, 0)
+
+
+@pytest.mark.parametrize(("floor", "apart"), [(0.0, True), (1e-8, False)])
+def test_rounding_chooses_soaps_basis_unless_the_seed_does(floor, apart, monkeypatch):
+    """Weights changed by 1e-12 change the losses after twenty steps by more than 1e-4, or by less than 1e-6."""
+    losses = train_net(soap, 0, 0.1, 20, floor=floor)
+    changed = {name: (1 + 1e-12) * a for name, a in two_layers(0).items()}
+    monkeypatch.setattr("lib.experiments.second_order.two_layers", lambda seed: changed)
+    others = train_net(soap, 0, 0.1, 20, floor=floor)
+    change = abs(np.log(others / losses)).max()
+    assert change > 1e-4 if apart else change < 1e-6
 
 
 def test_training_that_diverges_ends_in_inf():
