@@ -5,21 +5,40 @@
 
 The file is an archive of NumPy arrays with one JSON text, its index; reading it runs no code, as unpickling would. It
 is written beside its place and then moved there. The move is atomic: at any moment there lies the last checkpoint or
-the new one. The archive holds a checksum of each array, so that damage is an error and no strange number.
+the new one, also for another process that reads while this one saves, and for several that save under one name. (On
+Windows a file cannot be replaced while another process has it open: there, give each checkpoint a name of its own.) The
+archive holds a checksum of each array, so that damage is an error and no strange number.
+
+A long run keeps its last few checkpoints, numbered, and many runs share a folder, each with a prefix of its own:
+
+    save(f"runs/a-{optimizer.t}.npz", params, optimizer, random, loss=0.5)
+    prune("runs", keep=3, prefix="a-")
+    params, random, notes = load_newest("runs", optimizer, prefix="a-")
+    read_notes(listed("runs", prefix="b-")[-1])["loss"]  # of another run, without its arrays
 """
 
+import contextlib
 import io
 import json
 import os
+import re
+import time
+import uuid
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
+from lib.checks import COUNT, check_range
 from lib.optimizers import Optimizer
 from lib.optimizers.optimizer import pair
 
 FORMAT, VERSION = "step-size checkpoint", 1
+STALE = 3600.0  # seconds after which a file that nobody went on writing has no writer
+
+
+class Damaged(ValueError):
+    """The file is no whole checkpoint; an older one may be."""
 
 
 class Checkpoint(NamedTuple):
@@ -38,7 +57,8 @@ def save(path, params, optimizer: Optimizer, random: np.random.Generator | None 
         params: list, tuple or dict (with names for keys) of NumPy arrays.
         optimizer: whose ``t`` and ``state`` are saved, with the name of its rule. Its hyperparameters are not: whoever
             goes on makes them anew, or keeps them among the notes.
-        random: what draws the batches, made by ``np.random.default_rng``.
+        random: what draws the batches, made by ``np.random.default_rng``. (`lib.stochastic_gradients.batches` has one
+            of its own: make it anew and leave out the first ``t``, ``islice(batches(...), optimizer.t, None)``.)
         notes: anything that JSON can hold; a tuple comes back as a list.
 
     Raises:
@@ -71,7 +91,7 @@ def save(path, params, optimizer: Optimizer, random: np.random.Generator | None 
         text = json.dumps(index)
     except (TypeError, ValueError) as error:
         raise TypeError(f"save: notes must be what JSON can hold: {error}. Got {notes!r}.") from None
-    partial = path.with_name(f"{path.name}.{os.getpid()}.partial")
+    partial = path.with_name(f"{path.name}.{uuid.uuid4().hex}.partial")
     try:
         with open(partial, "wb") as file:
             np.savez(file, allow_pickle=False, index=np.array(text), **arrays)
@@ -91,25 +111,11 @@ def load(path, optimizer: Optimizer) -> Checkpoint:
 
     Raises:
         FileNotFoundError: there is none.
-        ValueError: the file is damaged, no checkpoint of this book, of a later version, or of another rule.
+        Damaged: the file is damaged, or no checkpoint of this book.
+        ValueError: it is of a later version, or of another rule.
     """
-    contents = Path(path).read_bytes()
-    try:
-        with np.load(io.BytesIO(contents), allow_pickle=False) as file:
-            arrays = {key: file[key] for key in file.files}
-    except Exception as error:  # a bit that is wrong in the archive's directory can lead to any
-        raise ValueError(f"load: {path} is damaged, or no checkpoint ({error}); go back to an older one.") from None
-    try:
-        index = json.loads(str(arrays["index"]))
-        known = index["format"] == FORMAT
-    except (KeyError, TypeError, ValueError):
-        known = False
-    if not known:
-        raise ValueError(f"load: {path} is no checkpoint that lib.checkpoints.save wrote.")
-    if index["version"] > VERSION:
-        raise ValueError(
-            f"load: {path} has version {index['version']}, this code reads up to {VERSION}; update the book."
-        )
+    arrays = _arrays(io.BytesIO(Path(path).read_bytes()), path, "load")
+    index = _index(arrays, path, "load")
     if index["rule"] != optimizer.rule.__name__:
         raise ValueError(
             f"load: {path} was saved with {index['rule']}, but this optimizer steps with {optimizer.rule.__name__}; "
@@ -119,13 +125,90 @@ def load(path, optimizer: Optimizer) -> Checkpoint:
     for i, name in enumerate(index["names"]):
         keys = [f"params/{i}", *(f"state/{i}/{key}" for key in optimizer.rule.state if index["t"])]
         if missing := [key for key in keys if key not in arrays]:
-            raise ValueError(f"load: {path} is damaged: it has no {missing[0]}; go back to an older one.")
+            raise Damaged(f"load: {path} is damaged: it has no {missing[0]}; go back to an older one.")
         params[name], *values = (arrays[key] for key in keys)
         states[name] = dict(zip(optimizer.rule.state, values, strict=False))
     optimizer.t, optimizer.state = index["t"], states if index["t"] else {}
     if index["params"] != "dict":
         params = {"list": list, "tuple": tuple}[index["params"]](params.values())
     return Checkpoint(params, index["random"] and _generator(index["random"]), index["notes"])
+
+
+def read_notes(path) -> dict[str, Any]:
+    """The notes of a checkpoint, without reading its arrays: cheap, for whoever looks through many.
+
+    Between this and `load` another process may replace the file: what belongs to the parameters, such as the rate, is
+    among the notes that `load` returns with them.
+
+    Raises:
+        FileNotFoundError, Damaged, ValueError: as `load`.
+    """
+    with open(path, "rb") as file:
+        return _index(_arrays(file, path, "read_notes", "index"), path, "read_notes")["notes"]
+
+
+def listed(folder, prefix: str = "") -> list[Path]:
+    """The checkpoints named ``<prefix><number>.npz`` in a folder, in the order of their numbers: the newest is last."""
+    name = re.compile(re.escape(prefix) + r"([0-9]+)\.npz")
+    found = {path: match for path in Path(folder).iterdir() if (match := name.fullmatch(path.name))}
+    return sorted(found, key=lambda path: int(found[path][1]))
+
+
+def load_newest(folder, optimizer: Optimizer, prefix: str = "") -> Checkpoint:
+    """`load` the newest checkpoint of `listed` that is whole; those that are damaged, or gone by now, are passed over.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: as `load`.
+    """
+    paths = listed(folder, prefix)
+    for path in reversed(paths):
+        with contextlib.suppress(Damaged, FileNotFoundError):
+            return load(path, optimizer)
+    raise FileNotFoundError(f"load_newest: of {len(paths)} checkpoints {prefix}<number>.npz in {folder} none is whole.")
+
+
+def prune(folder, keep: int, prefix: str = "") -> None:
+    """Delete all checkpoints of `listed` but the newest ``keep``, and the ``.partial`` files of killed writers.
+
+    A writer that is killed leaves the file that it had begun. It is in nobody's way; when it has not grown for an hour,
+    it goes. Keep two at least: if the newest is damaged, `load_newest` takes the one before.
+
+    Raises:
+        ValueError: ``keep`` is not a whole number > 0.
+    """
+    keep = check_range(COUNT, "keep", keep, "prune")
+    for path in listed(folder, prefix)[:-keep]:
+        path.unlink(missing_ok=True)
+    for path in Path(folder).iterdir():
+        if re.fullmatch(r".+\.[0-9a-f]{32}\.partial", path.name):
+            with contextlib.suppress(FileNotFoundError):  # its writer has just moved it
+                if time.time() - path.stat().st_mtime > STALE:
+                    path.unlink()
+
+
+def _arrays(file, path, where, *keys) -> dict[str, np.ndarray]:
+    """The arrays of an archive: those named, or all."""
+    try:
+        with np.load(file, allow_pickle=False) as archive:
+            return {key: archive[key] for key in keys or archive.files}
+    except Exception as error:  # a bit that is wrong in the archive's directory can lead to any
+        raise Damaged(f"{where}: {path} is damaged, or no checkpoint ({error}); go back to an older one.") from None
+
+
+def _index(arrays, path, where) -> dict:
+    try:
+        index = json.loads(str(arrays["index"]))
+        known = index["format"] == FORMAT
+    except (KeyError, TypeError, ValueError):
+        known = False
+    if not known:
+        raise Damaged(f"{where}: {path} is no checkpoint that lib.checkpoints.save wrote.")
+    if index["version"] > VERSION:
+        raise ValueError(
+            f"{where}: {path} has version {index['version']}, this code reads up to {VERSION}; update the book."
+        )
+    return index
 
 
 def _state_of(random) -> dict:
