@@ -168,7 +168,8 @@ class ASHA:
         workers: how many train at once.
         pace: what time a training takes for a unit of budget, a function of its settings; None for 1.
 
-    Source: Li et al. 2020, arXiv 1810.05934, Algorithm 2, with its early-stopping rate at 0.
+    Source: Li et al. 2020, "A System for Massively Parallel Hyperparameter Tuning", arXiv 1810.05934, with its
+    early-stopping rate at 0.
 
     Raises:
         TypeError, ValueError: an argument is out of range.

@@ -1,0 +1,236 @@
+"""What the chapter on curvature is measured on: gradients and Jacobians against backpropagation and PyTorch."""
+
+import numpy as np
+import pytest
+import torch
+
+from lib.arrays import inverse_root
+from lib.curvature import gauss_newton, hessian_of, softmax_hessian
+from lib.experiments.second_order import (
+    bernoulli,
+    choose_directions,
+    descend_matrix,
+    fisher_diagonal,
+    flat,
+    lazy_shampoo,
+    loss_and_gradients,
+    matrix_ravine,
+    mean_squares,
+    outputs,
+    some_digits,
+    squares,
+    train_net,
+    two_features,
+    two_layers,
+    unflat,
+    wave_fit,
+    with_ones,
+)
+from lib.experiments.vanishing_gradients import wave
+from lib.networks import cross_entropy, forward, tanh
+from lib.networks.backpropagation import value_and_grad
+from lib.optimizers import Optimizer, adam, gradient_descent, shampoo, soap, sophia
+
+LOSSES = {
+    squares: lambda z, y: ((z - y) ** 2).mean() / 2,
+    bernoulli: torch.nn.functional.binary_cross_entropy_with_logits,
+}
+
+
+@pytest.mark.parametrize("ours", LOSSES, ids=lambda ours: ours.__name__)
+def test_losses_of_one_output_against_pytorch(ours):
+    z, y = np.random.default_rng(0).standard_normal((2, 3, 7))
+    y = (y > 0).astype(float)
+    loss, slope, curvature = ours(z, y)
+    assert loss.shape == (3,)
+    for i in range(3):
+        theirs = lambda a, i=i: LOSSES[ours](a, torch.tensor(y[i]))
+        at = torch.tensor(z[i])
+        assert loss[i] == pytest.approx(float(theirs(at)), rel=1e-13)
+        np.testing.assert_allclose(slope[i] / 7, torch.func.grad(theirs)(at).numpy(), rtol=1e-12, atol=1e-16)
+        second = torch.func.hessian(theirs)(at).numpy()
+        np.testing.assert_allclose(np.diag(curvature[i]) / 7, second, rtol=1e-12, atol=1e-16)
+
+
+def test_a_share_of_the_labels_is_flipped():
+    (x, right), (same, wrong) = two_features(4000, 0), two_features(4000, 0, 0.2)
+    assert (x == same).all()
+    assert (right != wrong).mean() == pytest.approx(0.2, abs=0.02)
+
+
+@pytest.mark.parametrize("turned", [False, True])
+def test_matrix_ravine(turned):
+    value, gradient, diagonal, X = matrix_ravine(3, 100.0, 0, turned)
+    f = lambda v: value(v.reshape(3, 3))
+    slope = lambda v: gradient(v.reshape(3, 3)).ravel()
+    v = np.random.default_rng(1).standard_normal(9)
+    H = hessian_of(slope, v)
+    curvatures = np.linalg.eigvalsh(H)
+    assert curvatures[[0, -1]] == pytest.approx([1, 100], rel=1e-6)
+    np.testing.assert_allclose(np.diag(H), diagonal.ravel(), rtol=1e-6)
+    assert (abs(H - np.diag(np.diag(H))).max() < 1e-6) != turned
+    moves = 1e-5 * np.eye(9)
+    np.testing.assert_allclose(slope(v), [(f(v + m) - f(v - m)) / 2e-5 for m in moves], rtol=1e-6, atol=1e-6)
+    assert value(X) == pytest.approx(matrix_ravine(3, 100.0, 0, not turned)[0](X))  # the same task, turned
+
+
+def test_turning_changes_what_rules_of_entries_do_and_not_what_rules_of_matrices_do():
+    for rule, given, same in ((gradient_descent, {}, True), (shampoo, {}, True), (soap, {}, True), (adam, {}, False)):
+        a, b = (descend_matrix(rule, matrix_ravine(4, 100.0, 0, turned), 0.01, 40, **given) for turned in (False, True))
+        assert np.allclose(a, b, rtol=1e-6) == same, rule.__name__
+
+
+def test_sophia_gets_the_diagonal():
+    """Unclipped and without memory it is Newton's method along the axes."""
+    given = {"beta1": 0.0, "beta2": 0.0, "gamma": 1e3, "weight_decay": 0.0, "update_every": 1}
+    losses = descend_matrix(sophia, matrix_ravine(4, 100.0, 0, False), 1e3, 3, **given)
+    assert losses[1] < 1e-20 * losses[0]
+
+
+def test_a_walk_that_diverges_ends_in_inf():
+    losses = descend_matrix(gradient_descent, matrix_ravine(3, 100.0, 0, False), 1.0, 60)
+    assert np.isinf(losses[-1])
+    assert np.isfinite(losses[0])
+
+
+def test_wave_fit_against_pytorch():
+    residuals, jacobian = wave_fit(4)
+    x, y = (torch.tensor(a) for a in wave())
+    w = np.random.default_rng(0).standard_normal(13)
+
+    def theirs(w):
+        h = torch.tanh(x * w[:4] + w[4:8])
+        return (h @ w[8:12] + w[12] - y[:, 0]) / 4
+
+    np.testing.assert_allclose(residuals(w), theirs(torch.tensor(w)).numpy(), atol=1e-14)
+    np.testing.assert_allclose(jacobian(w), torch.func.jacrev(theirs)(torch.tensor(w)).numpy(), atol=1e-14)
+    mse = ((4 * residuals(w)) ** 2).mean()
+    assert residuals(w) @ residuals(w) == pytest.approx(mse)
+
+
+def example(seed=0, n=30, hidden=5):
+    x, y = some_digits(seed, n)
+    params = two_layers(seed, hidden)
+    params = {name: a + 0.1 * np.random.default_rng(seed).standard_normal(a.shape) for name, a in params.items()}
+    return params, x, y
+
+
+def test_gradients_against_backpropagation():
+    params, x, y = example()
+
+    def loss(split):
+        return cross_entropy(forward(split, x, tanh)[-1], y)
+
+    split = {f"{kind}{k}": params[f"W{k}"][rows] for k in (1, 2) for kind, rows in (("W", slice(-1)), ("b", -1))}
+    theirs, grads = value_and_grad(loss)(split)
+    ours, gradients = loss_and_gradients(params, x, y)
+    assert ours == pytest.approx(theirs, rel=1e-13)
+    for k in 1, 2:
+        np.testing.assert_allclose(gradients[f"W{k}"][:-1], grads[f"W{k}"], atol=1e-14)
+        np.testing.assert_allclose(gradients[f"W{k}"][-1], grads[f"b{k}"], atol=1e-14)
+
+
+def test_mean_squares_one_by_one():
+    params, x, y = example(n=8)
+    weights = np.arange(8.0)
+    each = [flat(loss_and_gradients(params, x[i : i + 1], y[i : i + 1])[1]) ** 2 for i in range(8)]
+    np.testing.assert_allclose(mean_squares(params, x, y), np.mean(each, axis=0), rtol=1e-10, atol=1e-18)
+    np.testing.assert_allclose(mean_squares(params, x, y, weights), weights @ each / 8, rtol=1e-10, atol=1e-18)
+
+
+def test_fisher_diagonal_is_that_of_the_gauss_newton_matrix():
+    params, x, _ = example(n=6, hidden=3)
+
+    def logits(v):
+        h = torch.tanh(torch.tensor(with_ones(x)) @ v[: 65 * 3].reshape(65, 3))
+        return torch.cat([h, torch.ones(6, 1, dtype=h.dtype)], dim=1) @ v[65 * 3 :].reshape(4, 10)
+
+    v = torch.tensor(flat(params))
+    J, p = torch.func.jacrev(logits)(v).numpy(), np.exp(outputs(params, x)[1])
+    theirs = np.diag(gauss_newton(J, softmax_hessian(p)))
+    np.testing.assert_allclose(fisher_diagonal(params, x), theirs, rtol=1e-9, atol=1e-18)
+
+
+def test_flat_and_back():
+    params = two_layers(0)
+    back = unflat(flat(params), params)
+    assert all((back[name] == a).all() for name, a in params.items())
+    assert params["W1"].shape == (65, 20)
+    assert params["W2"].shape == (21, 10)
+    assert not params["W1"][-1].any()
+
+
+@pytest.mark.parametrize(
+    ("rule", "lr"), [(adam, 0.01), (shampoo, 0.1), (soap, 0.01), (sophia, 0.01), (lazy_shampoo, 0.01)]
+)
+@pytest.mark.parametrize("batch", [0, 32])
+def test_training_lowers_the_loss(rule, lr, batch):
+    losses = train_net(rule, 0, lr, 20, batch)
+    assert losses.shape == (5,)
+    assert losses[-1] < 0.8 * losses[0]
+    assert (losses == train_net(rule, 0, lr, 20, batch)).all()
+
+
+def test_kept_digits_cannot_be_written_to():
+    x, y = some_digits(0, 20)
+    assert x is some_digits(0, 20)[0]
+    for a in x, y:
+        with pytest.raises(ValueError, match="read-only"):
+            a[0] = 1
+
+
+def test_the_seed_chooses_the_directions():
+    """Small diagonals of the seed in the place of zeros, and nothing else in the state."""
+    params = two_layers(0)
+    one, same, other, none = (Optimizer(soap, lr=0.1) for _ in range(4))
+    choose_directions(one, params, 1e-8, 0)
+    choose_directions(same, params, 1e-8, 0)
+    choose_directions(other, params, 1e-8, 1)
+    choose_directions(none, params, 0.0, 0)
+    for name, x in params.items():
+        for key, n in (("L", x.shape[0]), ("R", x.shape[1])):
+            a = one.state[name][key]
+            assert a.shape == (n, n)
+            assert (a == np.diag(np.diag(a))).all()
+            assert ((np.diag(a) >= 1e-8) & (np.diag(a) <= 2e-8)).all()
+            assert len(set(np.diag(a))) == n
+            assert (a == same.state[name][key]).all()
+            assert (a != other.state[name][key]).any()
+            assert not none.state[name][key].any()
+        assert not any(one.state[name][key].any() for key in ("m", "v", "Q_L", "Q_R"))
+    with pytest.raises(ValueError, match="size"):
+        choose_directions(one, params, -1.0, 0)
+
+
+@pytest.mark.parametrize(("floor", "apart"), [(0.0, True), (1e-8, False)])
+def test_rounding_chooses_soaps_basis_unless_the_seed_does(floor, apart, monkeypatch):
+    """Weights changed by 1e-12 change the losses after twenty steps by more than 1e-4, or by less than 1e-6."""
+    losses = train_net(soap, 0, 0.1, 20, floor=floor)
+    changed = {name: (1 + 1e-12) * a for name, a in two_layers(0).items()}
+    monkeypatch.setattr("lib.experiments.second_order.two_layers", lambda seed: changed)
+    others = train_net(soap, 0, 0.1, 20, floor=floor)
+    change = abs(np.log(others / losses)).max()
+    assert change > 1e-4 if apart else change < 1e-6
+
+
+def test_training_that_diverges_ends_in_inf():
+    assert np.isinf(train_net(gradient_descent, 0, 1e6, 40)[-1])
+
+
+def test_lazy_shampoo_by_hand():
+    """Two steps; the second has the roots of the first, and the averages are freed of bias."""
+    rng = np.random.default_rng(0)
+    x, g1, g2 = rng.standard_normal((3, 2, 3))
+    zero = np.zeros((2, 2)), np.zeros((3, 3))
+    given = {"lr": 0.5, "beta1": 0.5, "beta2": 0.75, "eps": 0.01, "every": 2}
+    first, m, L, R, a, b = lazy_shampoo(x, g1, 0 * x, *zero, *zero, 1, **given)
+    left, right = inverse_root(g1 @ g1.T, 4, 0.01), inverse_root(g1.T @ g1, 4, 0.01)
+    np.testing.assert_allclose(first, x - 0.5 * left @ g1 @ right, rtol=1e-12)
+    second, m, L, R, a, b = lazy_shampoo(first, g2, m, L, R, a, b, 2, **given)
+    np.testing.assert_allclose(second, first - 0.5 * left @ ((g1 / 4 + g2 / 2) / 0.75) @ right, rtol=1e-12)
+    third, *_ = lazy_shampoo(second, 0 * g1, m, L, R, a, b, 3, **given)
+    L = (0.75**2 * g1 @ g1.T + 0.75 * g2 @ g2.T) * 0.25 / (1 - 0.75**3)
+    R = (0.75**2 * g1.T @ g1 + 0.75 * g2.T @ g2) * 0.25 / (1 - 0.75**3)
+    average = (g1 / 8 + g2 / 4) / (1 - 0.5**3)
+    step = inverse_root(L, 4, 0.01) @ average @ inverse_root(R, 4, 0.01)
+    np.testing.assert_allclose(third, second - 0.5 * step, rtol=1e-10)
