@@ -32,7 +32,7 @@ def two_numbers(answer):
     small, large = several(answer, "(small, large)")
     mistaken(small, 8, "One thousand parameters also have bytes: a little is added to the call.", 1e-3)
     mistaken(small, 0.56, "Those are the bytes alone; the call comes first.", 1e-2)
-    mistaken(small, 8.56e-6, "Microseconds are asked for.", 1e-6)
+    mistaken(small, 0.00000856, "Microseconds are asked for.", 1e-5)
     near(small, 8.56, 5e-3, "One call, and 28 bytes for each of the 1,000, at 50,000 bytes a microsecond.")
     mistaken(large, 16_000, "Those are the 16 bytes that lie there: x, m and v go both ways.", 1e-2)
     mistaken(large, 28, "Microseconds are asked for, not milliseconds.", 1e-2)
@@ -67,7 +67,7 @@ def _walk(step, x, gradients, *, counted=False):
             step(*given, t, Counted.of(a, ledger), Counted.of(b, ledger))
         else:
             step(*given, t, a, b)
-        if not np.array_equal(given[1], g):
+        if not np.array_equal(np.asarray(given[1]), g):
             raise Wrong("Your step changes the gradient: read it only.")
     return arrays, ledger
 
@@ -109,12 +109,12 @@ def _say_what_differs(name, array, right, before):
 @check.exercise(5)
 def smallest_step(answer):
     """(float16, bfloat16): the length that a step down from 1.0 must exceed to move it at all."""
-    half, brain = several(answer, "(float16, bfloat16)")
-    mistaken(half, 2**-10, "That is the distance to the next number above 1; below 1 they lie twice as close.")
-    mistaken(half, 2**-11, "That is the distance to the next number below 1; half of it is rounded back to 1.", 1e-6)
-    near(half, 2**-12, 1e-9, "float16 has 11 binary digits: how far is the next number below 1, and where is half way?")
-    mistaken(brain, 2**-8, "float16 is right. In bfloat16, too, half way is far enough.", 1e-6)
-    near(brain, 2**-9, 1e-9, "float16 is right. bfloat16 has 8 binary digits in the place of 11.")
+    half, brain = 2**12 * np.array(several(answer, "(float16, bfloat16)"))  # the right ones are 1 and 8
+    mistaken(half, 4, "That is the distance to the next number above 1; below 1 they lie twice as close.")
+    mistaken(half, 2, "That is the distance to the next number below 1; half of it is rounded back to 1.")
+    near(half, 1, 1e-3, "float16 has 11 binary digits: how far is the next number below 1, and where is half way?")
+    mistaken(brain, 16, "float16 is right. In bfloat16, too, half way is far enough.")
+    near(brain, 8, 1e-3, "float16 is right. bfloat16 has 8 binary digits in the place of 11.")
     return "Adam's steps are about as long as its rate: at 0.001, a weight of 1 in bfloat16 does not move."
 
 

@@ -152,3 +152,9 @@ def test_errors_name_the_remedy():
         count(adam, 0)
     assert floor(sophia) == 4 * (2 * 3 + 2)
     assert floor(rprop, itemsize=8) == 2 * floor(rprop)
+
+
+def test_a_question_is_no_operation():
+    ledger, a = counted([1.0, 2.0])
+    assert np.array_equal(a, [1.0, 2.0]) is True
+    assert ledger.operations == []
