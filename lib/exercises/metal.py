@@ -182,7 +182,7 @@ def tenth(answer):
 def into_the_subnormals(answer):
     """Steps without a gradient after which Adam's m, now 1, is below the smallest normal float32, at beta1 = 0.9."""
     mistaken(answer, 87_293, "That is v's, at 0.999; m forgets at 0.9.", 2e-3)
-    mistaken(answer, 981, "That is where it would be 0 in exact arithmetic cut off at 2**-149; subnormals begin above.", 5e-3)
+    mistaken(answer, 981, "That is where it is at 2**-149, the least number; subnormals begin above.", 5e-3)
     mistaken(answer, 126, "The powers of two are right: how many steps of 0.9 halve it?", 1e-6)
     near(answer, 829, 2e-3, "The smallest normal number is 2**-126: solve 0.9**n = 2**-126.")
     return "Fewer than a thousand steps: a word that is rarer than that has a subnormal m most of the time."

@@ -14,8 +14,8 @@ class Ledger:
     """What was done to counting arrays.
 
     Attributes:
-        operations: (name, bytes an entry that it reads, that it writes) of each of NumPy's functions that was called, in
-            order. An array that is read twice by one call counts once: its second reading comes from the cache.
+        operations: (name, bytes an entry that it reads, that it writes) of each call of NumPy's functions, in order. An
+            array that is read twice by one call counts once: its second reading comes from the cache.
         new: arrays that were made.
         held: arrays of these that still exist.
         peak: the most that existed at a time.

@@ -108,7 +108,7 @@ def faults(step) -> int:
 
 
 def keep_memory() -> None:
-    """Tell the C library to keep what is freed, in this process: M_MMAP_MAX = 0, and M_TRIM_THRESHOLD as large as is."""
+    """Tell the C library to keep what is freed, in this process: M_MMAP_MAX = 0, a huge M_TRIM_THRESHOLD."""
     mallopt = ctypes.CDLL(None).mallopt
     if not (mallopt(-4, 0) and mallopt(-1, 2**31 - 1)):
         raise OSError("this C library has no such options of mallopt; measure on Linux with glibc.")

@@ -112,7 +112,8 @@ def test_the_peak_is_what_numpy_holds():
 def test_the_rungs_are_the_rule_to_the_bit(dtype, size):
     draw = np.random.default_rng(0)
     start = draw.standard_normal(size).astype(dtype)
-    states = {step: [start.copy(), np.zeros_like(start), np.zeros_like(start)] for step in (adam_in_place, adam_in_chunks)}
+    rungs = adam_in_place, adam_in_chunks
+    states = {step: [start.copy(), np.zeros_like(start), np.zeros_like(start)] for step in rungs}
     x, m, v = start, np.zeros_like(start), np.zeros_like(start)
     kernel, xs = Compiled(adam), [start.copy()]
     for t in range(1, 9):
@@ -144,7 +145,7 @@ def test_in_place_makes_no_array():
 
 
 def test_errors_name_the_remedy():
-    with pytest.raises(ValueError, match="adafactor steps a whole matrix|adafactor steps a whole array"):
+    with pytest.raises(ValueError, match="adafactor steps a whole"):
         floor(adafactor)
     with pytest.raises(ValueError, match="sophia takes a curvature"):
         count(sophia)

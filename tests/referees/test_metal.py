@@ -1,4 +1,4 @@
-"""What the ladder times is the same step, and its record has all that the page draws; how fast is no test's business."""
+"""What the ladder times is the same step, and its record has all that the page draws; how fast it is no test says."""
 
 import itertools
 import json
