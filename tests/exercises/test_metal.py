@@ -87,6 +87,8 @@ WRONG = [
     (5, (2**-10, 2**-9), "above 1"),
     (5, (2**-11, 2**-9), "rounded back"),
     (5, (0.1, 2**-9), "half way"),
+    (5, (1.5 * 2**-12, 2**-9), "half way"),
+    (5, (2**-12, 1.5 * 2**-9), "8 binary digits"),
     (5, (2**-12, 2**-8), "half way is far enough"),
     (5, (2**-12, 2**-12), "8 binary digits"),
     (6, "overflow", "A dict"),
