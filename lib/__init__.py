@@ -5,7 +5,7 @@ Imports run one way, from the top of this list to the bottom:
 - ``referees``     drive torch.optim, tf.keras and optax over recorded gradients
 - ``exercises``   the judges of the chapters' exercises
 - ``experiments``  data sets, models and loops of the experiment chapters
-- ``search``      ways to find a good learning rate
+- ``search``      ways to find a good learning rate, and other hyperparameters
 - ``stochastic_gradients``, ``training``, ``checkpoints``, ``networks``, ``data``, ``landscapes``, ``figures``  for all
 - ``compiled``     the fast path: the same rules, as one kernel
 - ``dialects``     the rules in which a framework differs from the paper

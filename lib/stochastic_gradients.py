@@ -132,7 +132,7 @@ def noise_scale_from_norms(small: float, large: float, b_small: int, b_large: in
     Raises:
         ValueError: ``b_large`` is not larger than ``b_small``.
 
-    Source: McCandlish et al. 2018, arXiv 1812.06162, appendix A.1.
+    Source: McCandlish et al. 2018, arXiv 1812.06162, appendix A.
     """
     if not b_small < b_large:
         raise ValueError(f"noise_scale_from_norms: b_large must be larger than b_small = {b_small}, got {b_large}.")

@@ -18,6 +18,7 @@ NOTEBOOK_BYTES, OUTPUT_BYTES = 1_500_000, 300_000
 IGNORED_OUTPUTS = 1  # how many outputs a notebook may keep from comparison
 FOLDERS = "home|root|tmp|work|Users|usr|opt|var|mnt|srv|private"
 MACHINE_PATH = re.compile(rf"(?<![\w.:/~-])/(?:{FOLDERS})/\S*|\b[A-Z]:\\\\?\w+")
+UNFINISHED = re.compile(r"\b(XX+|TODO|FIXME|TBD)\b")
 
 
 def code_cells(notebook) -> list:
@@ -68,6 +69,12 @@ def no_machine_paths(notebook) -> list[str]:
     """No output shows where the book lay on the machine that ran it."""
     found = {path for _, output in outputs(notebook) for path in MACHINE_PATH.findall(content(output))}
     return [f"a machine's path in an output: {path[:80]}" for path in sorted(found)]
+
+
+def prose_is_finished(notebook) -> list[str]:
+    """No mark is left where an author meant to write on."""
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    return [f"unfinished: {line[:80]}" for line in prose.splitlines() if UNFINISHED.search(line)]
 
 
 def metadata(notebook) -> list[str]:
@@ -171,5 +178,5 @@ def form(notebook) -> list[str]:
     return faults
 
 
-CHECKS = [is_valid, ran_in_order, ran_without_error, no_machine_paths, metadata, compared_outputs,
-          figures_are_described, sizes, form]  # fmt: skip
+CHECKS = [is_valid, ran_in_order, ran_without_error, no_machine_paths, prose_is_finished, metadata,
+          compared_outputs, figures_are_described, sizes, form]  # fmt: skip

@@ -1,10 +1,13 @@
 """A run that goes on from a checkpoint is the run that was never stopped, and no kill or damage passes unseen."""
 
 import io
+import itertools
 import json
 import os
 import pickle
 import signal
+import threading
+import time
 import zipfile
 
 import numpy as np
@@ -12,8 +15,9 @@ import pytest
 import torch
 
 from lib import checkpoints
-from lib.checkpoints import load, save
+from lib.checkpoints import Damaged, listed, load, load_newest, prune, read_notes, save
 from lib.optimizers import RULES, Optimizer, adam, gradient_descent, momentum
+from lib.stochastic_gradients import batches
 
 STARTS = {"W": np.linspace(-1, 1, 6).reshape(2, 3), "b": np.array([[0.5, -0.25]])}
 NUMBERS = {"lr": 0.01}
@@ -151,6 +155,12 @@ def test_a_kill_at_any_moment_leaves_the_old_file_whole(saved, moment, monkeypat
     assert bits(load(file, resumed).params, resumed) == (bits(params, resumed)[0], 3)
     save(file, newer, optimizer)  # what the dead process left lies in nobody's way
     assert bits(load(file, resumed).params, resumed) == bits(newer, optimizer)
+    (left,) = file.parent.glob("*.partial")
+    prune(file.parent, keep=1)
+    assert left.exists()  # it might have a writer
+    os.utime(left, (0, time.time() - 2 * checkpoints.STALE))
+    prune(file.parent, keep=1)
+    assert list(file.parent.iterdir()) == [file]
 
 
 def test_a_write_that_fails_leaves_the_old_one(saved, monkeypatch):
@@ -263,6 +273,126 @@ def test_another_rule(saved):
 def test_no_file(tmp_path):
     with pytest.raises(FileNotFoundError):
         load(tmp_path / "none.npz", Optimizer(adam))
+
+
+# ---------- many checkpoints, many processes ----------
+
+
+def test_a_shuffled_epoch_goes_on_where_it_stood():
+    """As the docstring of `save` says it of `batches`, which has a generator of its own."""
+    unbroken = list(itertools.islice(batches(10, 4, seed=3), 8))
+    resumed = itertools.islice(batches(10, 4, seed=3), 4, None)  # broken off in the second epoch
+    assert all((next(resumed) == batch).all() for batch in unbroken[4:])
+
+
+def keep_some(folder, *names):
+    for t, name in enumerate(names):
+        save(folder / name, [np.array([float(t)])], Optimizer(gradient_descent), loss=float(t))
+
+
+def test_checkpoints_are_listed_by_number(tmp_path):
+    keep_some(
+        tmp_path, "a-9.npz", "a-10.npz", "a-008.npz", "b-11.npz", "a-best.npz", "10.npz", "xa-1.npz", "a-7.npz.bak"
+    )
+    assert [path.name for path in listed(tmp_path, "a-")] == ["a-008.npz", "a-9.npz", "a-10.npz"]
+    assert [path.name for path in listed(tmp_path)] == ["10.npz"]
+    assert listed(tmp_path, "a.") == []
+
+
+def test_old_ones_are_pruned_and_nothing_else(tmp_path):
+    others = ["b-1.npz", "a-best.npz", "a-notes.txt.partial", "1.npz"]
+    keep_some(tmp_path, "a-1.npz", "a-2.npz", "a-10.npz", *others)
+    for path in tmp_path.iterdir():
+        os.utime(path, (0, 0))
+    prune(tmp_path, keep=2, prefix="a-")
+    assert {path.name for path in tmp_path.iterdir()} == {"a-2.npz", "a-10.npz", *others}
+    prune(tmp_path, keep=5, prefix="a-")
+    assert len(listed(tmp_path, "a-")) == 2
+    with pytest.raises(ValueError, match="keep must be a whole number >= 1, got 0"):
+        prune(tmp_path, keep=0)
+
+
+def test_the_newest_that_is_whole(tmp_path):
+    keep_some(tmp_path, "8.npz", "9.npz", "10.npz", "11.npz")
+    assert load_newest(tmp_path, Optimizer(gradient_descent)).notes == {"loss": 3.0}
+    (tmp_path / "11.npz").write_bytes(b"half")
+    (tmp_path / "10.npz").unlink()
+    (tmp_path / "10.npz").symlink_to(tmp_path / "gone")  # as if deleted between listing and reading
+    assert load_newest(tmp_path, Optimizer(gradient_descent)).notes == {"loss": 1.0}
+    with pytest.raises(ValueError, match="saved with gradient_descent"):  # no damage: the caller's mistake
+        load_newest(tmp_path, Optimizer(adam))
+    with pytest.raises(FileNotFoundError, match=r"of 0 checkpoints b-<number>\.npz"):
+        load_newest(tmp_path, Optimizer(adam), prefix="b-")
+
+
+def test_notes_alone(saved, monkeypatch):
+    """They are read without the arrays, so those may be damaged."""
+    file, params, *_ = saved
+    whole = bytearray(file.read_bytes())
+    whole[whole.index(params["W"].tobytes()) + 5] ^= 1
+    file.write_bytes(whole)
+    assert read_notes(file) == {"epoch": 1}
+    file.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(Damaged, match=r"read_notes: .*run\.npz is damaged"):
+        read_notes(file)
+    with pytest.raises(FileNotFoundError):
+        read_notes(file.with_name("none.npz"))
+    np.savez(file, index=np.array("no JSON"))
+    with pytest.raises(Damaged, match=r"read_notes: .* is no checkpoint"):
+        read_notes(file)
+
+
+def save_often(file, k, times):
+    optimizer = Optimizer(gradient_descent)
+    for _ in range(times):
+        save(file, [np.full(5000, float(k)), np.full(3, float(k))], optimizer, k=k)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+def test_who_reads_while_others_save_gets_one_whole_checkpoint(tmp_path):
+    """Three processes save under one name; whoever reads meanwhile gets the arrays and the notes of one of them."""
+    file = tmp_path / "run.npz"
+    save_often(file, 0, 1)
+    children = []
+    for k in 1, 2, 3:
+        if (child := os.fork()) == 0:
+            try:
+                save_often(file, k, 1000)
+            finally:
+                os._exit(0)
+        children.append(child)
+    seen, optimizer = set(), Optimizer(gradient_descent)
+    end = time.monotonic() + 60
+    while not {1, 2, 3} <= seen and time.monotonic() < end:
+        params, _, notes = load(file, optimizer)
+        assert {float(v) for a in params for v in a} == {float(notes["k"])}
+        assert read_notes(file).keys() == {"k"}
+        seen.add(notes["k"])
+    for child in children:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+    assert {1, 2, 3} <= seen
+    load(file, optimizer)
+
+
+def test_two_threads_save_under_one_name(tmp_path):
+    faults = []
+
+    def run(k):
+        try:
+            save_often(tmp_path / "run.npz", k, 30)
+        except OSError as error:
+            faults.append(error)
+
+    threads = [threading.Thread(target=run, args=(k,)) for k in (1, 2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert faults == []
+    params, _, notes = load(tmp_path / "run.npz", Optimizer(gradient_descent))
+    assert {float(v) for a in params for v in a} == {float(notes["k"])}
+    assert [path.name for path in tmp_path.iterdir()] == ["run.npz"]
 
 
 # ---------- what cannot be saved ----------

@@ -229,6 +229,7 @@ NOTEBOOK_FAULTS = {
     "a path printed": (notebooks.no_machine_paths, "/home/ada/b.py", printing("in /home/ada/b.py")),
     "a path in a table": (notebooks.no_machine_paths, "/tmp/x", showing("proof", "text/html", "<table> /tmp/x")),
     "a path of Windows": (notebooks.no_machine_paths, "C:", printing(r"in C:\Users\ada")),
+    "a mark left in the prose": (notebooks.prose_is_finished, "too XX", replace("Never.", "Never, too XX.")),
     "another kernel": (notebooks.metadata, "kernelspec", lambda n: n.metadata.kernelspec.update(name="venv")),
     "a Python version": (notebooks.metadata, "language_info", lambda n: n.metadata.update(language_info={"name": "p"})),
     "a skipped cell": (

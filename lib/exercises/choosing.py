@@ -55,7 +55,7 @@ def batch_and_rate(answer):
 def budget(answer):
     """(hours of the guide, trainings that are left of 16 hours)."""
     hours, trainings = several(answer, "(hours, trainings)")
-    mistaken(hours, 6.2, "Step 9 repeats the best with two other seeds.")
+    mistaken(hours, 6.2, "Step 10 repeats the best with two other seeds.")
     mistaken(hours, 10.0, "The range test takes its tenth.")
     mistaken(hours, 12.2, "The best has been trained once already: two other seeds.")
     near(hours, 10.2, 1e-3, "A range test, three trainings, two more.")
@@ -76,39 +76,47 @@ CHOICES = [*(flaw for flaw, _ in FLAWS.values()), "not the whole schedule"]
 @check.exercise(5)
 def flaws(answer):
     """{report: its flaw}."""
-    if not isinstance(answer, dict) or answer.keys() != FLAWS.keys():
-        raise Wrong('A dict is asked for: {"A": ..., "B": ..., "C": ...}.')
-    for report, flaw in answer.items():
-        if flaw not in CHOICES:
-            raise Wrong(f"{report}: {flaw!r} is not on the list: {', '.join(CHOICES)}.")
-        right, question = FLAWS[report]
-        if flaw != right:
-            raise Wrong(f"{report}: ask yourself: {question}")
+    _matched(answer, FLAWS, CHOICES)
     return "None of the three tells which is better."
+
+
+def _matched(answer, expected, choices):
+    """Raise `Wrong` unless ``answer`` has what is ``expected``, {letter: (choice, question that leads to it)}."""
+    if not isinstance(answer, dict) or answer.keys() != expected.keys():
+        asked = ", ".join(f'"{letter}": ...' for letter in expected)
+        raise Wrong(f"A dict is asked for: {{{asked}}}.")
+    for letter, choice in answer.items():
+        if choice not in choices:
+            raise Wrong(f"{letter}: {choice!r} is not on the list: {', '.join(choices)}.")
+        right, question = expected[letter]
+        if choice != right:
+            raise Wrong(f"{letter}: ask yourself: {question}")
 
 
 @check.exercise(6)
 def chooser(answer):
     """A function that takes ``train`` and returns the best rate, inside of what it tried."""
-    for best in 0.0123, 0.7, 2e-5, 0.03, 0.01:
-        seen = []
+    for best, bursts in (0.0123, np.inf), (0.7, np.inf), (2e-5, np.inf), (0.03, np.inf), (0.01, 0.02), (2e-5, 2e-4):
+        seen = {}
 
-        def train(rate, best=best, seen=seen):
+        def train(rate, best=best, bursts=bursts, seen=seen):
             if any(isclose(rate, old, rel_tol=1e-6) for old in seen):
                 raise Wrong(f"Your function trains at {rate:.3g} twice: keep what is known.")
             if len(seen) > 30:
                 raise Wrong("Your function trains more than 30 times: does it ever stop?")
-            seen.append(rate)
-            return 0.1 + abs(np.log(rate / best))
+            seen[rate] = np.inf if rate > bursts else 0.1 + abs(np.log(rate / best))
+            return seen[rate]
 
         found = result_of(answer, train)
         if not seen:
             raise Wrong("Your function never calls train.")
-        if not any(isclose(found, rate, rel_tol=1e-6) for rate in seen):
+        match = [rate for rate in seen if isclose(found, rate, rel_tol=1e-6)]
+        if not match:
             raise Wrong(f"It returns {found!r}, a rate that it did not train at.")
-        scores = {rate: abs(np.log(rate / best)) for rate in seen}
-        top = min(scores, key=scores.get)
-        if not isclose(found, top, rel_tol=1e-6):
+        if seen[match[0]] == np.inf:
+            raise Wrong(f"It returns {found:.3g}, where the training diverged: if all do, the lowest is the edge.")
+        top = min(seen, key=seen.get)
+        if match[0] != top:
             raise Wrong(f"It returns {found:.3g}, but {top:.3g} had the lower loss.")
         if top in (min(seen), max(seen)):
             raise Wrong("The rate that it returns is at the edge of what it tried.")
@@ -116,3 +124,19 @@ def chooser(answer):
         if len(seen) > need + 1:
             raise Wrong(f"It trains {len(seen)} times where {need} suffice: a factor of 3 each, and only on one side.")
     return "Three trainings, and one more for each time that the best is at the edge."
+
+
+MOVES = {
+    "A": ("another net", "how far did the loss fall in the test?"),
+    "B": ("clip at 5", "what does one such gradient leave in v, and what is the usual size?"),
+    "C": ("a lower rate, judged on both", "what does a higher rate cost that the new examples do not show?"),
+    "D": ("a test of lower rates", "at which rate did the test begin, and was the net still whole when it got there?"),
+}
+POSSIBLE = [*(move for move, _ in MOVES.values()), "a longer schedule"]
+
+
+@check.exercise(7)
+def first_move(answer):
+    """{situation: what to do first}."""
+    _matched(answer, MOVES, POSSIBLE)
+    return "Two of the four are questions of the rate."

@@ -185,4 +185,4 @@ def into_the_subnormals(answer):
     mistaken(answer, 981, "That is where it is at 2**-149, the least number; subnormals begin above.", 5e-3)
     mistaken(answer, 126, "The powers of two are right: how many steps of 0.9 halve it?", 1e-6)
     near(answer, 829, 2e-3, "The smallest normal number is 2**-126: solve 0.9**n = 2**-126.")
-    return "Fewer than a thousand steps: a word that is rarer than that has a subnormal m most of the time."
+    return "Fewer than a thousand steps: a word rarer than once in two thousand has a subnormal m most of the time."

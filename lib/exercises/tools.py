@@ -83,3 +83,19 @@ def resumed(answer):
     near(new_x, x + new_v, 1e-12, "x moves by the new velocity.")
     near(t, 25, 1e-12, "One more step has been taken: t must say so.")
     return "Parameter, velocity, count: forget one, and it is another run."
+
+
+@check.exercise(6)
+def interval(answer):
+    """(seconds between two saves of a thousand machines, the share of time lost)."""
+    every, lost = several(answer, "(every, lost)")
+    whole = 5 * 365 * 86400
+    best = (2 * 120 * whole / 1000) ** 0.5
+    mistaken(every, (2 * 120 * whole) ** 0.5, "One of a thousand machines fails a thousand times as often.")
+    mistaken(every, (120 * whole / 1000) ** 0.5, "The interval is the root of 2 s F; you left out the 2.")
+    mistaken(every, (2 * 2 * whole / 1000) ** 0.5, "Two minutes are 120 seconds.")
+    near(every, best, 1e-3, "every: the root of twice the time to save times that between failures, in seconds.")
+    mistaken(lost, 120 / best, "That is what the saves take; failures cost as much again.")
+    mistaken(lost, 100 * 240 / best, "A share, not percent.")
+    near(lost, 240 / best, 1e-3, "lost: s / P, and P / (2 F).")
+    return "One failure in five years became one in two days; a twenty-fifth of the time is the price."

@@ -172,7 +172,7 @@ def variance_of_scale(rho) -> np.ndarray:
 def variance_to_first_order(rho) -> np.ndarray:
     """`variance_of_scale` to first order, for rho > 4, as RAdam uses it.
 
-    Source: Liu et al. 2020, arXiv 1908.03265, section 4.
+    Source: Liu et al. 2020, arXiv 1908.03265.
     """
     rho = np.asarray(rho, dtype=float)
     return rho / (2 * (rho - 2) * (rho - 4))

@@ -8,9 +8,10 @@ from scipy.special import erf
 
 from lib.arrays import column_means, row_means, sqrt
 from lib.checks import COUNT, check_range
+from lib.experiments.sparse_features import Examples, gradient
 from lib.networks import Variable, backpropagate, forward, log_softmax, relu
 from lib.optimizers import adamw, muon
-from lib.optimizers.rule import first_state, rule
+from lib.optimizers.rule import bare_step, first_state, rule
 from lib.optimizers.schedule_free import evaluation_point
 
 # A sign in noise
@@ -101,7 +102,7 @@ def shuffled_losses(x, y, batch: int) -> Callable:
 
 
 def train_nets(
-    losses: Callable, params: dict, rule: Callable, rates, *, steps: int, factor: Callable | None = None, **fixed
+    losses: Callable, params: dict, rule, rates, *, steps: int, factor: Callable | None = None, **fixed
 ) -> tuple[dict, dict]:
     """Train every net of a stack at a rate of its own, with any rule and a schedule. What
     `lib.experiments.vanishing_gradients.train_stack` does for rules that step each entry alone, this does for all: a
@@ -110,11 +111,11 @@ def train_nets(
     Args:
         losses: function (params, step) -> Variable (runs,).
         params: dict of arrays (runs, ..., ...).
-        rule: of ``lib.optimizers``, one that takes no curvature.
+        rule: of ``lib.optimizers``, one that takes no curvature, or a dict with one for each of the parameters.
         rates: (runs,).
         steps: steps to take.
         factor: function of the step, counted from 0: what the rates are multiplied by.
-        fixed: other hyperparameters of the rule.
+        fixed: other hyperparameters of the rules.
 
     Returns:
         The parameters after the last step, and for each of them the rule's state, a dict of arrays (runs, ...). A net
@@ -126,35 +127,54 @@ def train_nets(
     runs, rates = len(next(iter(params.values()))), np.asarray(rates, dtype=float)
     if rates.shape != (runs,):
         raise ValueError(f"train_nets: rates must hold one rate a run, {runs} in all, got shape {rates.shape}.")
-    settings = rule.defaults | fixed
+    rules = rule if isinstance(rule, dict) else dict.fromkeys(params, rule)
     state = {}
     for name, x in params.items():
-        begins = [first_state(rule, net, settings) for net in x]
-        state[name] = [np.stack([begin[key] for begin in begins]) for key in rule.state]
+        begins = [first_state(rules[name], net, rules[name].defaults | fixed) for net in x]
+        state[name] = {key: np.stack([begin[key] for begin in begins]) for key in rules[name].state}
     with np.errstate(all="ignore"):  # a rate that is too large is part of the picture
         for t in range(steps):
             variables = {name: Variable(x) for name, x in params.items()}
             backpropagate(losses(variables, t).sum())
-            now, time = rates * (factor(t) if factor else 1.0), [t + 1] if rule.counts_steps else []
-            params = {}
+            now = rates * (factor(t) if factor else 1.0)
+            params, old = {}, state
             for name, variable in variables.items():
-                arrays = variable.value, variable.gradient, *state[name]
-                if rule.each == "entry":
-                    new = rule(*arrays, *time, **settings | {"lr": now[:, None, None]})
-                    new = new if rule.state else (new,)
-                else:
-                    new = _net_by_net(rule, arrays, time, settings, now)
-                params[name], *state[name] = new
-    return params, {name: dict(zip(rule.state, values, strict=True)) for name, values in state.items()}
+                step = _net_by_net if rules[name].each == "matrix" else _side_by_side
+                params[name], state[name] = step(
+                    rules[name], variable.value, variable.gradient, old[name], t + 1, now, fixed
+                )  # fmt: skip
+    return params, state
 
 
-def _net_by_net(rule, arrays, time, settings, rates):
-    """A step of a rule that sees a whole array: (parameters, *state), stacked. A net that has diverged is left."""
-    made = []
-    for (x, g, *state), lr in zip(zip(*arrays, strict=True), rates, strict=True):
-        sound = np.isfinite(x).all() and abs(g).max() < 1e100
-        made.append(rule(x, g, *state, *time, **settings | {"lr": float(lr)}) if sound else (x, *state))
-    return [np.stack(part) for part in zip(*made, strict=True)]
+class OfEachNet(np.ndarray):
+    """A stack of arrays (runs, rows, columns) of which the sum and the mean are each net's own, (runs, 1, 1): a rule
+    that sees a whole array, by its norm, takes a step with each of them at once."""
+
+    def sum(self, axis=(-2, -1), keepdims=True):
+        return super().sum(axis=axis, keepdims=keepdims)
+
+    def mean(self, axis=(-2, -1), keepdims=True):
+        return super().mean(axis=axis, keepdims=keepdims)
+
+
+def _side_by_side(rule, x, g, state, t, rates, fixed):
+    """A step of a rule that sees entries, or the sums and means of an array: (parameters, state), stacked."""
+    kind = OfEachNet if rule.each == "array" else np.ndarray
+    x, g, state = x.view(kind), g.view(kind), {key: a.view(kind) for key, a in state.items()}
+    x, state = bare_step(rule, x, g, state, t, **rule.defaults | fixed | {"lr": rates[:, None, None]})
+    return np.asarray(x), {key: np.asarray(a) for key, a in state.items()}
+
+
+def _net_by_net(rule, x, g, state, t, rates, fixed):
+    """The same of a rule that takes matrices. A net that has diverged is left."""
+    given, made = rule.defaults | fixed, []
+    for run, lr in enumerate(rates):
+        net, slope, own = x[run], g[run], {key: a[run] for key, a in state.items()}
+        if np.isfinite(net).all() and abs(slope).max() < 1e100:
+            net, own = bare_step(rule, net, slope, own, t, **given | {"lr": float(lr)})
+        made.append((net, own))
+    nets, states = zip(*made, strict=True)
+    return np.stack(nets), {key: np.stack([own[key] for own in states]) for key in state}
 
 
 def at_average(params: dict, state: dict, beta1: float = 0.9) -> dict:
@@ -167,47 +187,56 @@ def at_average(params: dict, state: dict, beta1: float = 0.9) -> dict:
     return {name: evaluation_point(x, state[name]["z"], beta1=beta1) for name, x in params.items()}
 
 
-def _muon_or_adamw(mine, x, g, m, v, t, lr, momentum, weight_decay):
-    """A step of Muon as long as AdamW's where the array is ``mine``, else one of AdamW."""
-    if not mine:
-        return adamw(x, g, m, v, t, lr=lr, weight_decay=weight_decay)
+@rule(each="matrix")
+def muon_as_large(x, g, v, *, lr=0.001, momentum=0.95, weight_decay=0.0):
+    """Muon, its steps as large as AdamW's, so that one rate serves both.
+
+    Source: Liu et al. 2025, arXiv 2502.16982, for the factor.
+    """
     rows, columns = x.shape
     as_large = 0.2 * sqrt(max(rows, columns)) / sqrt(max(1, rows / columns))
-    x, m = muon(x, g, m, lr=lr * as_large, momentum=momentum, weight_decay=weight_decay / as_large)
-    return x, m, v
+    return muon(x, g, v, lr=lr * as_large, momentum=momentum, weight_decay=weight_decay / as_large)
 
 
-@rule(each="matrix")
-def muon_with_adamw(x, g, m, v, t, *, lr=0.001, momentum=0.95, weight_decay=0.0):
-    """Muon for the hidden layers of a net, and AdamW for the rest, at one rate: for
-    biases, of one row here, for the input layer, of 64 rows, and the output layer, of
-    ten columns.
+def muon_for(*names: str) -> dict:
+    """The rules of a net of three layers, for `train_nets`: Muon for the parameters of these names, AdamW for the rest.
 
-    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural
-    networks", for who gets what; Liu et al. 2025, arXiv 2502.16982, for the factor that
-    makes Muon's steps as large as AdamW's. ``m`` is Muon's velocity, too.
+    Source: Jordan et al. 2024, "Muon: An optimizer for hidden layers in neural networks", for who gets what.
     """
-    mine = x.shape[0] not in (1, 64) and x.shape[1] != 10
-    return _muon_or_adamw(mine, x, g, m, v, t, lr, momentum, weight_decay)
+    return {name: muon_as_large if name in names else adamw for name in ("W1", "b1", "W2", "b2", "W3", "b3")}
 
 
-@rule(each="matrix")
-def muon_from_the_first(x, g, m, v, t, *, lr=0.001, momentum=0.95, weight_decay=0.0):
-    """`muon_with_adamw`, with Muon for the input layer, too."""
-    mine = x.shape[0] != 1 and x.shape[1] != 10
-    return _muon_or_adamw(mine, x, g, m, v, t, lr, momentum, weight_decay)
+# One run, several ends
 
 
-def starting_at_zero(rule: Callable) -> Callable:
-    """``rule`` for parameters that start at zero, as those of `lib.experiments.sparse_features.one_pass` do: a state
-    that starts at the parameters is given as the number 0."""
+def weights_at(ends, rule: Callable, examples: Examples, rates, factor: Callable, batch: int = 32) -> list[np.ndarray]:
+    """Where a logistic model is to be evaluated after each of ``ends`` steps of one run, at all rates at once: at its
+    weights, or, in schedule-free learning, at their average.
 
-    def same(*arguments, **hyperparameters):
-        return rule(*arguments, **hyperparameters)
+    Args:
+        ends: numbers of steps, rising.
+        rule: of ``lib.optimizers``, one that steps entries. It starts at weights of zero.
+        examples: what to learn, in their order, ``batch`` of them a step.
+        rates: array (runs,).
+        factor: function of the step, counted from 0: what the rates are multiplied by.
 
-    vars(same).update(vars(rule))
-    same.state = {key: 0.0 if value == "x" else value for key, value in rule.state.items()}
-    return same
+    Returns:
+        arrays (d, runs), one for each end.
+
+    Raises:
+        ValueError: there are too few examples for the last end.
+    """
+    if len(examples.y) < batch * ends[-1]:
+        raise ValueError(f"weights_at: {ends[-1]} steps need {batch * ends[-1]} examples, got {len(examples.y)}.")
+    w, found = np.zeros((examples.x.shape[1], len(rates))), []
+    state = first_state(rule, w, rule.defaults)
+    for t in range(ends[-1]):
+        rows = slice(batch * t, batch * (t + 1))
+        g = gradient(w, Examples(examples.x[rows], examples.y[rows]))
+        w, state = bare_step(rule, w, g, state, t + 1, **rule.defaults | {"lr": rates * factor(t)})
+        if t + 1 in ends:
+            found.append(evaluation_point(w, state["z"]) if "z" in state else w)
+    return found
 
 
 # What a step costs

@@ -17,8 +17,7 @@ def relu(x):
     """max(x, 0); its slope at 0 is 0, as in the frameworks.
 
     Source: Nair & Hinton 2010, "Rectified Linear Units Improve Restricted Boltzmann
-    Machines"; Glorot, Bordes & Bengio 2011, "Deep Sparse Rectifier Neural Networks",
-    section 3.
+    Machines"; Glorot, Bordes & Bengio 2011, "Deep Sparse Rectifier Neural Networks".
     """
     return where(value_of(x) <= 0, 0.0, x)  # not `> 0`: nan stays nan
 
@@ -27,7 +26,7 @@ def leaky_relu(x, slope=0.01):
     """x, and ``slope`` times x below 0.
 
     Source: Maas, Hannun & Ng 2013, "Rectifier Nonlinearities Improve Neural Network
-    Acoustic Models", section 2.
+    Acoustic Models".
     """
     return where(value_of(x) > 0, x, slope * x)
 
@@ -35,7 +34,7 @@ def leaky_relu(x, slope=0.01):
 def elu(x, alpha=1.0):
     """x, and alpha (exp(x) - 1) below 0.
 
-    Source: Clevert, Unterthiner & Hochreiter 2016, arXiv 1511.07289, section 3.
+    Source: Clevert, Unterthiner & Hochreiter 2016, arXiv 1511.07289.
     """
     below = where(value_of(x) > 0, 0.0, x)  # exp of a large x would overflow
     return where(value_of(x) > 0, x, alpha * (exp(below) - 1.0))
@@ -44,7 +43,7 @@ def elu(x, alpha=1.0):
 def selu(x):
     """1.0507 elu(x, 1.6733): with LeCun's initialization it draws mean and variance to 0 and 1.
 
-    Source: Klambauer et al. 2017, arXiv 1706.02515, equation 2 and the constants below equation 14.
+    Source: Klambauer et al. 2017, arXiv 1706.02515, with its constants.
     """
     return 1.0507009873554805 * elu(x, alpha=1.6732632423543772)
 

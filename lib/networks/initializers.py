@@ -63,7 +63,7 @@ def orthogonal(rng, inputs, outputs, gain=1.0):
     """``gain`` times a random matrix whose columns (or rows, if it has fewer) are
     orthonormal: it turns vectors and does not stretch them.
 
-    Source: Saxe, McClelland & Ganguli 2014, arXiv 1312.6120, section 3. Elsewhere:
+    Source: Saxe, McClelland & Ganguli 2014, arXiv 1312.6120. Elsewhere:
     ``torch.nn.init.orthogonal_``, ``keras.initializers.Orthogonal``.
     """
     inputs, outputs = _sizes(inputs, outputs, "orthogonal")

@@ -30,7 +30,7 @@ def layer_norm(x, scale, shift, *, eps=1e-5):
         scale, shift: (features,); the paper's gain and bias.
         eps: keeps the root away from zero; the paper has none.
 
-    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450, equations 3 and 4.
+    Source: Ba, Kiros & Hinton 2016, arXiv 1607.06450; equation 3 for mean and variance.
     """
     centered = x - x.mean(axis=-1, keepdims=True)
     variance = (centered**2).mean(axis=-1, keepdims=True)

@@ -21,8 +21,9 @@ def adafactor(x, g, R=rows, C=columns, t=1, *, lr=0.01, eps1=1e-30, eps2=0.001, 
     A vector is a matrix of one column, so its V is R. Of more than two dimensions,
     the last two are rows and columns.
 
-    Source: Shazeer & Stern 2018, arXiv 1804.04235, Algorithms 4 and 5, with the step
-    sizes and defaults of Algorithm 6. The paper has sums for means: the same V.
+    Source: Shazeer & Stern 2018, arXiv 1804.04235, Algorithm 4 and its form for
+    vectors, with the step sizes and defaults that the paper proposes. It has sums for
+    means: the same V.
     """
     alpha = maximum(eps2, rms(x)) * minimum(lr, 1 / sqrt(t))
     beta2 = 1 - t**-0.8

@@ -19,7 +19,7 @@ def nesterov(x, g, v, *, lr=0.01, momentum=0.9):
     """Nesterov's momentum; ``x`` is the point ahead, where the gradient is taken.
 
     Source: Nesterov 1983; in this form Bengio et al. 2013, arXiv 1212.0901,
-    equation 7, with a constant momentum.
+    section 3.5, with a constant momentum.
     """
     v = momentum * v - lr * g
     return x + (momentum * v - lr * g), v

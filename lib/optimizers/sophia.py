@@ -16,8 +16,8 @@ def sophia(
     """Sophia; ``m`` and ``h`` are moving averages of the gradient and of curvature,
     of which every ``update_every``-th, from the first on, is used.
 
-    Source: Liu et al. 2023, arXiv 2305.14342, Algorithm 3; gamma is that of
-    Sophia-H, and the paper tunes lr and weight_decay: these are its authors' code's.
+    Source: Liu et al. 2023, arXiv 2305.14342; gamma is that of Sophia-H, and
+    the paper tunes lr and weight_decay: these are its authors' code's.
     """
     m = beta1 * m + (1 - beta1) * g
     fresh = beta2 * h + (1 - beta2) * curvature
@@ -29,7 +29,7 @@ def sophia(
 def hutchinson(params, hessian_vector_product, generator) -> list:
     """An estimate of the diagonal of the Hessian, right on average, whatever the loss.
 
-    Source: Liu et al. 2023, arXiv 2305.14342, Algorithm 1.
+    Source: Liu et al. 2023, arXiv 2305.14342, its Hutchinson estimator.
 
     Args:
         params: list of arrays, of any library.
@@ -44,7 +44,7 @@ def gauss_newton_bartlett(logits, gradients, generator) -> list:
     """An estimate of the diagonal of the Gauss-Newton matrix of a cross-entropy: never negative, and as cheap as a
     gradient.
 
-    Source: Liu et al. 2023, arXiv 2305.14342, Algorithm 2.
+    Source: Liu et al. 2023, arXiv 2305.14342.
 
     Args:
         logits: of the model for a batch: array (batch, classes), of any library.

@@ -4,16 +4,21 @@ from lib.exercises.choosing import check
 from tests.exercises.judging import exercise_tests
 
 
-def choose(train):
+def choose(train, rates=sorted):
     tried = {rate: train(rate) for rate in (0.01 / 3, 0.01, 0.03)}
     while True:
-        best = min(tried, key=tried.get)
+        best = min(rates(tried), key=tried.get)
         if best == min(tried):
             tried[best / 3] = train(best / 3)
         elif best == max(tried):
             tried[best * 3] = train(best * 3)
         else:
             return best
+
+
+def first_of_equals(train):
+    """Of rates that all diverge it takes the one that it tried first, which soon is not the lowest."""
+    return choose(train, rates=list)
 
 
 def only_three(train):
@@ -44,6 +49,7 @@ def for_ever(train):
 
 
 FLAWS = {"A": "one rate for both", "B": "chosen on the test set", "C": "within the spread"}
+MOVES = {"A": "another net", "B": "clip at 5", "C": "a lower rate, judged on both", "D": "a test of lower rates"}
 
 RIGHT = [
     (1, [0.04 / 3, 0.04, 0.12]),
@@ -56,6 +62,7 @@ RIGHT = [
     (4, (10.2, 2)),
     (5, FLAWS),
     (6, choose),
+    (7, MOVES),
 ]
 
 WRONG = [
@@ -78,7 +85,7 @@ WRONG = [
     (3, (0.36, 25.6), "gains nothing"),
     (3, (0.36, 0.36), "the same formula"),
     (3, 0.36, "Two numbers are asked for"),
-    (4, (6.2, 2), "Step 9"),
+    (4, (6.2, 2), "Step 10"),
     (4, (10.0, 2), "takes its tenth"),
     (4, (12.2, 1), "trained once already"),
     (4, (8.0, 2), "two more"),
@@ -92,11 +99,18 @@ WRONG = [
     (5, FLAWS | {"C": "not the whole schedule"}, "two seeds of one setting"),
     (6, lambda train: 0.01, "never calls train"),
     (6, lambda train: (train(0.01), 0.02)[1], "did not train at"),
+    (6, first_of_equals, "where the training diverged"),
     (6, only_three, "at the edge of what it tried"),
     (6, worst, "had the lower loss"),
     (6, everything, "suffice"),
     (6, again_and_again, "twice"),
     (6, for_ever, "does it ever stop"),
+    (7, ["another net"], 'A dict is asked for: {"A": ..., "B": ..., "C": ..., "D": ...}'),
+    (7, MOVES | {"A": "prayer"}, "not on the list"),
+    (7, MOVES | {"A": "a longer schedule"}, "how far did the loss fall"),
+    (7, MOVES | {"B": "another net"}, "leave in v"),
+    (7, MOVES | {"C": "a longer schedule"}, "new examples do not show"),
+    (7, MOVES | {"D": "another net"}, "did the test begin"),
 ]
 
 test_a_right_answer_passes, test_a_mistake_is_named, test_every_exercise_starts_open = exercise_tests(

@@ -19,6 +19,7 @@ RIGHT = [
     (3, (3 / 603, 0.0)),
     (4, (0.3103, 0.01316)),
     (5, resume),
+    (6, (6151.6, 0.03901)),
 ]
 
 WRONG = [
@@ -51,6 +52,13 @@ WRONG = [
     (5, lambda x, g, v, t: (x, v, t + 1), "0.9 of the old one"),
     (5, lambda x, g, v, t: (x + v, 0.9 * v - 0.02 * g, t + 1), "by the new velocity"),
     (5, lambda x, g, v, t: (*resume(x, g, v, t)[:2], t), "t must say so"),
+    (6, (194_530, 0.039), "fails a thousand times as often"),
+    (6, (4349.9, 0.039), "you left out the 2"),
+    (6, (794.2, 0.039), "120 seconds"),
+    (6, (3600, 0.039), "in seconds"),
+    (6, (6151.6, 0.0195), "failures cost as much again"),
+    (6, (6151.6, 3.901), "not percent"),
+    (6, (6151.6, 0.5), "s / P, and P / (2 F)"),
 ]
 
 test_a_right_answer_passes, test_a_mistake_is_named, test_every_exercise_starts_open = exercise_tests(

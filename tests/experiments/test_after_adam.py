@@ -15,14 +15,14 @@ from lib.experiments.after_adam import (
     factored,
     kept,
     mean_sign,
-    muon_from_the_first,
-    muon_with_adamw,
+    muon_as_large,
+    muon_for,
     noise_left,
     operations,
     rest_of_lion,
     shuffled_losses,
-    starting_at_zero,
     train_nets,
+    weights_at,
 )
 from lib.experiments.sparse_features import Examples, one_pass
 from lib.experiments.vanishing_gradients import train_stack
@@ -214,41 +214,49 @@ def test_one_rate_a_run():
         train_nets(shuffled_losses(x, y, 32), stack(nets), lamb, [1.0] * 3, steps=1)
 
 
-@pytest.mark.parametrize(
-    ("which", "shapes"), [(muon_with_adamw, [(32, 32), (16, 32)]), (muon_from_the_first, [(64, 32), (32, 32)])]
-)
-def test_muon_steps_its_layers_and_adamw_the_rest(which, shapes):
+@pytest.mark.parametrize("shape", [(32, 32), (16, 32), (64, 32)])
+def test_muons_steps_as_large_as_adamws(shape):
     draw = np.random.default_rng(0)
-    for shape in {(1, 32), (32, 10), (64, 32)} - set(shapes):
-        x, g, m, v = draw.standard_normal((4, *shape)) ** 2
-        given = {"lr": 0.1, "weight_decay": 0.5}
-        for a, b in zip(which(x, g, m, v, 3, **given), adamw(x, g, m, v, 3, **given), strict=True):
-            np.testing.assert_array_equal(a, b)
-    for shape in shapes:
-        x, g, m, v = draw.standard_normal((4, *shape))
-        new, velocity, same = which(x, g, m, v, 3, lr=0.1)
-        direction, theirs = muon(x, g, m, lr=1.0)
-        direction = (x - direction) / max(1, shape[0] / shape[1]) ** 0.5
-        np.testing.assert_allclose(x - new, 0.1 * 0.2 * max(shape) ** 0.5 * direction, rtol=1e-9, atol=1e-12)
-        np.testing.assert_array_equal(velocity, theirs)
-        assert same is v
-        assert 0.1 < np.sqrt(((x - new) ** 2).mean()) / 0.1 < 0.3  # AdamW's on noise: 0.23
-        shrunk, *_ = which(x, g, m, v, 3, lr=0.1, weight_decay=0.5)
-        np.testing.assert_allclose(new - shrunk, 0.1 * 0.5 * x, rtol=1e-9)
+    x, g, v = draw.standard_normal((3, *shape))
+    new, velocity = muon_as_large(x, g, v, lr=0.1)
+    direction, theirs = muon(x, g, v, lr=1.0)
+    direction = (x - direction) / max(1, shape[0] / shape[1]) ** 0.5
+    np.testing.assert_allclose(x - new, 0.1 * 0.2 * max(shape) ** 0.5 * direction, rtol=1e-9, atol=1e-12)
+    np.testing.assert_array_equal(velocity, theirs)
+    assert 0.1 < np.sqrt(((x - new) ** 2).mean()) / 0.1 < 0.3  # AdamW's on noise: 0.23
+    shrunk, _ = muon_as_large(x, g, v, lr=0.1, weight_decay=0.5)
+    np.testing.assert_allclose(new - shrunk, 0.1 * 0.5 * x, rtol=1e-9)
 
 
-def test_a_state_that_starts_at_the_parameters_starts_at_zero():
-    zero = starting_at_zero(schedule_free_sgd)
-    assert (zero.state, schedule_free_sgd.state["z"]) == ({"z": 0.0, "total": 0.0}, "x")
-    draw = np.random.default_rng(0)
-    examples = Examples(draw.standard_normal((64, 3)), (draw.random(64) < 0.5).astype(float))
-    w = one_pass(zero, examples, [0.5], batch=32)
-    optimizer, by_hand = Optimizer(schedule_free_sgd, lr=0.5), np.zeros((3, 1))
-    for rows in (slice(0, 32), slice(32, 64)):
-        z = examples.x[rows] @ by_hand
-        g = examples.x[rows].T @ (1 / (1 + np.exp(-z)) - examples.y[rows, None]) / 32
-        (by_hand,) = optimizer.step([by_hand], [g])
-    np.testing.assert_allclose(w, by_hand, rtol=1e-12)
+def test_muon_gets_the_parameters_that_are_named_and_adamw_the_rest():
+    x, y, _ = two_nets()
+    nets = [dense_layers((64, 6, 6, 10), he, seed) for seed in range(2)]
+    losses = shuffled_losses(x, y, 32)
+    assert muon_for("W2") | {"W2": adamw} == muon_for()
+    mixed, state = train_nets(losses, stack(nets), muon_for("W2"), [0.01, 0.02], steps=1)
+    adamws, _ = train_nets(losses, stack(nets), adamw, [0.01, 0.02], steps=1)
+    muons, _ = train_nets(losses, stack(nets), muon_for("W1", "W2"), [0.01, 0.02], steps=1)
+    for name in mixed:
+        np.testing.assert_array_equal(mixed[name], (muons if name == "W2" else adamws)[name])
+    assert abs(mixed["W2"] - adamws["W2"]).max() > 1e-3 < abs(muons["W1"] - adamws["W1"]).max()
+    assert (state["W2"].keys(), state["W1"].keys()) == ({"v"}, {"m", "v"})
+
+
+def test_one_run_is_judged_at_several_ends():
+    """Each end is what `one_pass` ends with on so many examples; schedule-free learning is judged at its average."""
+    draw, rates = np.random.default_rng(0), np.array([0.5, 0.1])
+    examples = Examples(draw.standard_normal((80, 3)), (draw.random(80) < 0.5).astype(float))
+    fall = partial(cosine, lr=1.0, steps=4)
+    for which in adamw, schedule_free_sgd:
+        for end, w in zip((1, 4), weights_at((1, 4), which, examples, rates, fall, batch=16), strict=True):
+            z = []
+            part = Examples(examples.x[: 16 * end], examples.y[: 16 * end])
+            watch = lambda t, state, z=z: z.append(state[0])
+            theirs = one_pass(which, part, lambda t: rates * fall(t), batch=16, watch=watch)
+            theirs = evaluation_point(theirs, z[-1]) if which is schedule_free_sgd else theirs
+            np.testing.assert_allclose(w, theirs, rtol=1e-12)
+    with pytest.raises(ValueError, match="6 steps need 96 examples, got 80"):
+        weights_at((6,), adamw, examples, rates, fall, batch=16)
 
 
 # What a step costs

@@ -61,7 +61,7 @@ def test_slopes_below_zero_can_be_chosen():
 
 
 def test_selu_keeps_mean_and_variance():
-    """E selu(z) = 0 and E selu(z)**2 = 1 for a standard normal z (Klambauer et al., section 2): by quadrature."""
+    """E selu(z) = 0 and E selu(z)**2 = 1 for a standard normal z (Klambauer et al.): by quadrature."""
     z, weights = np.polynomial.hermite_e.hermegauss(200)
     weights = weights / weights.sum()
     y = ACTIVATIONS["selu"](z)

@@ -1,0 +1,311 @@
+"""Members that are ready each in its own time: nothing is read half written, and a kill costs a round of one member."""
+
+import multiprocessing
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lib import checkpoints
+from lib.experiments.population import HANDICAPPED, Digits, Toy, example
+from lib.optimizers import adam
+from lib.search.population import ancestors, train_population
+from lib.search.space import LogUniform, Uniform
+from lib.search.strategies import AddNoise, BinaryTournament, Perturb, Resample, Truncation, TTest
+from lib.search.workers import asynchronous, main, work
+from tests.conftest import ROOT
+from tests.search.test_population import bits, killed, replayed
+from tests.test_checkpoints import Dying, die
+
+SMALL = Digits(adam, {"lr": LogUniform(1e-4, 0.1), "beta1": Uniform(0.5, 0.99)}, hidden=4, batch=8)
+RUN = {"members": 4, "rounds": 6, "steps": 3, "exploit": BinaryTournament(), "explore": Resample(0.3, Perturb())}
+SPEEDS = [1.0, 2.0, 0.7, 3.0]
+FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+
+
+def clocked(task=SMALL, speeds=SPEEDS, **change):
+    return asynchronous(task, speeds=speeds, **RUN | change)
+
+
+def check(record, task=SMALL, steps=3, seed=0):
+    """Each member's weights are those that its schedule makes, to the bit: nothing was mixed, lost or half read."""
+    members = record.scores.shape[1]
+    for member in range(members):
+        alone = replayed(task, record, member, steps, seed)
+        for name, a in alone.items():
+            assert (a[0] == record.state[name][member]).all(), (member, name)
+    assert (record.scores[-1] == task.score(record.state)).all()
+
+
+# ---------- a simulated clock ----------
+
+
+@pytest.mark.parametrize("exploit", [Truncation(0.4), BinaryTournament(), TTest(0.5)], ids=repr)
+def test_lineage_holds(exploit):
+    record = clocked(exploit=exploit, rounds=9)
+    assert (record.parents != np.arange(4)).any()
+    check(record)
+
+
+def test_a_member_copies_what_another_has_left():
+    """A slow member goes on from a late round of a fast one: nobody copies from the future, nor waits."""
+    record = clocked(rounds=9)
+    ended = (np.arange(9)[:, None] + 1) / SPEEDS
+    began = ended - 1 / np.array(SPEEDS)
+    copies = [(r, i) for r, i in np.ndindex(9, 4) if record.parents[r, i] != i]
+    assert copies
+    ahead = 0
+    for r, i in copies:
+        parent, round = record.parents[r, i], record.parent_rounds[r, i]
+        assert ended[round, parent] <= began[r, i] + 1e-12
+        ahead += round > r - 1
+    assert ahead > 0
+    lengths = {len(ancestors(record, member)) for member in range(4)}
+    assert lengths != {9}
+
+
+def test_first_come_first_served():
+    """Until a member has left something nobody copies it; the first one to end a round has no choice."""
+    seen = []
+
+    def watch(history, random):
+        seen.append(history.shape)
+        return np.arange(history.shape[1])
+
+    clocked(exploit=watch, rounds=3)
+    assert seen[:4] == [(1, 1), (1, 2), (1, 2), (1, 3)]  # member 3, then 1, 3 again, then 0
+
+
+def test_no_two_rounds_draw_alike():
+    drawn = []
+
+    def draw(history, random):
+        drawn.append(random.random())
+        return np.arange(history.shape[1])
+
+    clocked(exploit=draw)
+    assert len(set(drawn)) == len(drawn) == 4 * 5
+
+
+def test_members_without_exploit_are_those_of_a_run_in_step():
+    alone = {"exploit": None, "explore": None}
+    one, other = clocked(**alone), train_population(SMALL, **RUN | alone)
+    assert bits(one) == bits(other)
+
+
+def test_the_toy_arrives():
+    given = {"members": 2, "rounds": 30, "steps": 10, "exploit": BinaryTournament(), "explore": AddNoise(0.1)}
+    reached = [
+        asynchronous(Toy(0.02), speeds=[1, 1.3], settings=HANDICAPPED, copy_settings=False, seed=seed, **given)
+        for seed in range(20)
+    ]
+    assert np.median([record.scores[-1].max() for record in reached]) > 1.19
+
+
+def test_same_arguments_same_record():
+    assert bits(clocked()) == bits(clocked())
+    assert bits(clocked()) != bits(clocked(seed=1))
+    assert bits(clocked()) != bits(clocked(speeds=[1.0] * 4))
+
+
+@FORKS
+@pytest.mark.parametrize("events", [0, 1, 7, 15, 23])
+def test_a_clock_that_is_killed_goes_on(events, tmp_path, monkeypatch):
+    """Before the move of the checkpoint that the event left: it is lost, and comes again alike."""
+    replace, left = os.replace, iter(range(events))
+    monkeypatch.setattr(checkpoints.os, "replace", lambda *a: die() if next(left, None) is None else replace(*a))
+    killed(lambda: clocked(folder=tmp_path))
+    monkeypatch.undo()
+    assert sum(len(np.load(file)["log/scores"]) for file in tmp_path.glob("*.npz")) == events
+    assert bits(clocked(folder=tmp_path)) == bits(clocked())
+
+
+@FORKS
+@pytest.mark.parametrize("bytes", [1, 2000])
+def test_a_checkpoint_that_is_half_written_is_no_checkpoint(bytes, tmp_path, monkeypatch):
+    work(SMALL, **RUN | {"members": 1}, folder=tmp_path)
+    monkeypatch.setattr(Dying, "left", bytes)
+    monkeypatch.setattr(checkpoints, "open", Dying, raising=False)
+    (tmp_path / "other").mkdir()
+    killed(lambda: clocked(folder=tmp_path / "other"))
+    monkeypatch.undo()
+    assert [file.suffix for file in (tmp_path / "other").iterdir()] == [".partial"]
+    assert bits(clocked(folder=tmp_path / "other")) == bits(clocked())
+
+
+# ---------- processes ----------
+
+
+class Slow(Digits):
+    """A round takes a while, so that a kill finds it in the middle; and it counts the rounds that are begun."""
+
+    diary = None
+
+    def advance(self, state, settings, steps):
+        if self.diary is not None:
+            with open(self.diary, "a") as file:
+                file.write(".")
+        time.sleep(0.05)
+        return super().advance(state, settings, steps)
+
+
+SLOW = Slow(SMALL.rule, SMALL.space, hidden=4, batch=8)
+TWELVE = RUN | {"members": 5, "rounds": 12}
+
+
+def start(folder, worker, workers):
+    """A worker, in a process of its own."""
+    given = TWELVE | {"folder": folder, "worker": worker, "workers": workers}
+    process = multiprocessing.get_context("fork").Process(target=work, args=(SLOW,), kwargs=given)
+    process.start()
+    return process
+
+
+def rounds_done(folder, i):
+    file = folder / f"member-{i}.npz"
+    return len(np.load(file)["log/scores"]) if file.exists() else 0
+
+
+def wait_for(condition, seconds=60):
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.005)
+
+
+@FORKS
+def test_a_worker_is_killed_and_started_again_while_the_others_go_on(tmp_path, monkeypatch):
+    """Three times. Each kill costs a round at most: all in all no more are begun than are needed, and three."""
+    monkeypatch.setattr(Slow, "diary", tmp_path / "diary")
+    workers = [start(tmp_path, worker, 3) for worker in range(3)]  # 0 has the members 0 and 3, 1 has 1 and 4, 2 has 2
+    for kill in range(3):
+        wait_for(lambda kill=kill: rounds_done(tmp_path, 0) >= 2 * kill + 2)
+        os.kill(workers[0].pid, signal.SIGKILL)
+        workers[0].join()
+        assert workers[0].exitcode == -signal.SIGKILL
+        workers[0] = start(tmp_path, 0, 3)
+    for process in workers:
+        process.join(60)
+        assert process.exitcode == 0
+    assert 5 * 12 <= len((tmp_path / "diary").read_text()) <= 5 * 12 + 3
+    monkeypatch.undo()
+    record = work(SLOW, **TWELVE, folder=tmp_path)
+    assert record.scores.shape == (12, 5)
+    assert (record.parents != np.arange(5)).any()
+    check(record)
+    assert not list(tmp_path.glob("*.partial"))
+
+
+@FORKS
+def test_the_others_go_on_without_one_that_is_dead(tmp_path):
+    workers = [start(tmp_path, worker, 2) for worker in range(2)]
+    wait_for(lambda: rounds_done(tmp_path, 0) >= 1)
+    os.kill(workers[0].pid, signal.SIGKILL)
+    for process in workers:
+        process.join(60)
+    assert rounds_done(tmp_path, 1) == 12 > rounds_done(tmp_path, 0) >= 1
+    assert work(SLOW, **TWELVE, folder=tmp_path, worker=1, workers=2) is None  # what is left is not its own
+    check(work(SLOW, **TWELVE, folder=tmp_path, worker=0, workers=2))
+
+
+def test_the_member_that_is_furthest_behind_is_first(tmp_path):
+    """However often a worker is stopped: none of its members waits for another to end."""
+
+    class Stops(Digits):
+        rounds = 0
+
+        def advance(self, state, settings, steps):
+            type(self).rounds += 1
+            if self.rounds % 2 == 0:
+                raise KeyboardInterrupt
+            return super().advance(state, settings, steps)
+
+    for _ in range(6):
+        with pytest.raises(KeyboardInterrupt):
+            work(Stops(SMALL.rule, SMALL.space, hidden=4, batch=8), **RUN, folder=tmp_path)
+    assert [rounds_done(tmp_path, i) for i in range(4)] == [2, 2, 1, 1]
+
+
+def test_one_worker_twice(tmp_path):
+    """Each member has one process; when that ends, another may take it."""
+    pytest.importorskip("fcntl")
+
+    class Twice(Digits):
+        def advance(self, state, settings, steps):
+            with pytest.raises(ValueError, match=r"work: member 0 in .* has another process; wait for it or end it"):
+                work(SMALL, **RUN, folder=tmp_path)
+            return super().advance(state, settings, steps)
+
+    work(Twice(SMALL.rule, SMALL.space, hidden=4, batch=8), **RUN | {"rounds": 1}, folder=tmp_path)
+    assert work(SMALL, **RUN | {"rounds": 1}, folder=tmp_path).scores.shape == (1, 4)
+
+
+def test_the_command_line(tmp_path, capsys):
+    given = ["-m", "lib.search.workers", "lib.experiments.population:example", "--folder", str(tmp_path / "runs")]
+    first = subprocess.run(
+        [sys.executable, *given, "--worker", "0", "--workers", "2"], cwd=ROOT, check=True, capture_output=True
+    )
+    assert first.stdout == b""  # the other's members are missing
+    main([*given[2:], "--worker", "1", "--workers", "2"])
+    assert capsys.readouterr().out.startswith("all members are done; the best score is 1.")
+    assert work(**example(), folder=tmp_path / "runs").scores.shape == (20, 4)
+
+
+@pytest.mark.parametrize("run", ["nonsense", "lib.experiments.population:nonsense", "lib.nonsense:example", ":"])
+def test_a_run_that_is_none(run, tmp_path, capsys):
+    with pytest.raises(SystemExit):
+        main([run, "--folder", str(tmp_path / "runs")])
+    assert f"{run!r} names no function, as in my_runs:digits" in capsys.readouterr().err
+    assert not (tmp_path / "runs").exists()
+
+
+# ---------- what is refused ----------
+
+
+@pytest.fixture
+def folder(tmp_path):
+    work(SMALL, **RUN | {"rounds": 1}, folder=tmp_path)
+    return tmp_path
+
+
+def test_damage(folder):
+    file = folder / "member-2.npz"
+    file.write_bytes(file.read_bytes()[:-30])
+    with pytest.raises(ValueError, match=r"member-2\.npz is damaged.*; delete it, and what it holds is trained anew"):
+        work(SMALL, **RUN | {"rounds": 1}, folder=folder)
+    file.unlink()
+    assert work(SMALL, **RUN | {"rounds": 1}, folder=folder).scores.shape == (1, 4)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"rounds": 2}, r"member-0\.npz is of a run of 1 rounds, not 2"),
+        ({"rounds": 1, "members": 5}, r"member-0\.npz holds a run whose members is 4, not 5"),
+        ({"rounds": 1, "seed": 5}, "whose seed is 0, not 5"),
+        ({"rounds": 1, "worker": 2, "workers": 2}, "worker must be a whole number from 0 to 1, got 2"),
+        ({"rounds": 1, "workers": 0}, "workers must be a whole number >= 1, got 0"),
+    ],
+)
+def test_another_run(folder, change, words):
+    with pytest.raises(ValueError, match=words):
+        work(SMALL, **RUN | change, folder=folder)
+
+
+def test_a_worker_leaves_the_files_of_a_run_in_step_alone(tmp_path):
+    train_population(SMALL, **RUN, path=tmp_path / "member-0.npz")
+    with pytest.raises(ValueError, match=r"member-0\.npz is no checkpoint that lib\.search\.workers wrote"):
+        work(SMALL, **RUN, folder=tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("speeds", "words"),
+    [([1, 2], "speeds must be one a member, 4; got 2"), ([1, 2, 0, 1], "a speed must be a finite number > 0, got 0")],
+)
+def test_bad_speeds(speeds, words):
+    with pytest.raises(ValueError, match=words):
+        clocked(speeds=speeds)
