@@ -215,7 +215,7 @@ def test_every_line_of_the_documents_is_taught_or_planned():
 def test_every_chapter_has_its_subjects():
     by_subject = text("chapters/subjects.md").split("## Document by document")[0]
     listed = set(re.findall(r"\| \{doc\}`(?:[^`]+ <)?(\w+)>?`", by_subject))
-    assert set(NOTEBOOKS) | {"choosing", "errata", "failures", "proofs", "notation", "tools"} == listed
+    assert set(NOTEBOOKS) | {"choosing", "errata", "failures", "metal", "proofs", "notation", "tools"} == listed
 
 
 # One name, three places
