@@ -113,7 +113,7 @@ def test_citation():
 
 def test_requirements_are_pinned():
     lines = [line.split("#")[0].strip() for line in (ROOT / "requirements.txt").read_text().splitlines()]
-    assert [line for line in lines if line and not re.fullmatch(r"[\w.-]+==\d[\w.]*", line)] == []
+    assert [line for line in lines if line and not re.fullmatch(r"[\w.-]+(\[\w+\])?==\d[\w.]*", line)] == []
 
 
 # Contents and sources
