@@ -1,0 +1,442 @@
+"""How many steps a second a population takes, as one stack of arrays and as processes under Ray Tune, and what memory.
+
+    python -m lib.referees.throughput [--device cuda] [--parts stack ray large toy failures] [--again]
+
+Everything trains the same: the nets of `lib.experiments.population.Digits` by population based training, with a
+checkpoint after each round. The clock runs from the end of the first round to the end of the last: what it takes to
+start nets, and Ray's processes, is told apart. Each measurement has a process of its own, one thread for sums and
+products, and takes turns with nothing else; memory is that which is no file's and not shared.
+
+- ``stack``     `train_population`: 1 to 4,096 members, NumPy and PyTorch
+- ``ray``       `train_population_on_ray` on two processors: a whole one for each member, so that members take turns and
+  processes are used again; and all members at once, each in a process of its own
+- ``large``     a population of 65,536, against the memory that the others let expect
+- ``toy``       ours and Ray's on the paper's toy: are the scores of one distribution?
+- ``failures``  two nodes of Ray: one is killed, then the process that drives; what is lost?
+
+The record is written after each row; one that was stopped goes on where it was, and ``--again`` starts anew.
+"""
+
+import argparse
+import json
+import math
+import os
+import socket
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from datetime import date
+from multiprocessing import get_context
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+import scipy.stats
+from tqdm import tqdm
+
+from lib.experiments.population import Digits, Toy
+from lib.referees.machine import ROOT, machine, versions
+from lib.search.population import ancestors, train_population
+
+SIZES = (1, 4, 16, 64, 256, 1024, 4096)
+STEPS = 50  # of a round
+LONG = 1000  # of a long round, in which Ray's cost of a round is spread over more steps
+WORK = {"cpu": 400_000, "cuda": 4_000_000}  # member-steps of a measurement
+LARGE = 65_536
+PARTS = ("stack", "ray", "large", "toy", "failures")
+TOY = {"members": 8, "rounds": 10, "steps": 10}
+
+
+class Timed:
+    """A task that notes when each round ended."""
+
+    def __init__(self, task):
+        self.task, self.space, self.start, self.advance = task, task.space, task.start, task.advance
+        self.ended = []
+
+    def __repr__(self):
+        return repr(self.task)
+
+    def score(self, state):
+        scores = self.task.score(state)
+        self.ended.append(time.perf_counter())
+        return scores
+
+
+def digits(library="numpy", device="cpu"):
+    """The task."""
+    if library == "numpy":
+        return Digits()
+    import array_api_compat.torch as library
+    import torch
+
+    torch.set_num_threads(1)
+    return Digits(library=library, device=device, block=None if device == "cuda" else Digits.block)
+
+
+def stack(library: str, members: int, steps: int = STEPS, device: str = "cpu", rounds: int | None = None) -> dict:
+    """Member-steps a second of `train_population`, and the bytes that a member adds to the largest memory held."""
+    task = Timed(digits(library, device))
+    with tempfile.TemporaryDirectory() as folder:
+        train_population(task, 1, 2, 2, path=Path(folder, "warm.npz"))  # what is there before the first member
+        before, task.ended = _held(device), []
+        rounds = rounds or max(4, min(400, WORK[device] // (members * steps)))
+        began = time.perf_counter()
+        train_population(task, members, rounds, steps, path=Path(folder, "run.npz"))
+        whole = time.perf_counter() - began
+    rate = members * steps * (rounds - 1) / (task.ended[-1] - task.ended[0])
+    held = (_held(device) - before) / members
+    return {"rounds": rounds, "rate": rate, "whole": members * steps * rounds / whole, "bytes a member": held}
+
+
+def _held(device):
+    """The largest memory that this process has held, in bytes."""
+    if device == "cuda":
+        import torch
+
+        return torch.cuda.max_memory_allocated()
+    import resource  # not on Windows
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def under_ray(members: int, steps: int, rounds: int, at_once: bool) -> dict:
+    """Member-steps a second of `train_population_on_ray` on two processors, of those that the run needs: it does some
+    that it discards. With the largest memory that Ray's processes hold together."""
+    from lib.search.ray import read_rounds, train_population_on_ray
+
+    with tempfile.TemporaryDirectory() as storage, _watched() as peak:
+        cpus = 2 / members if at_once else 1
+        began = time.time()
+        train_population_on_ray(digits(), members, rounds, steps, storage=storage, workers=2, cpus=cpus)
+        whole = time.time() - began
+        times = [row["time"] for row in read_rounds(storage)]
+    needed = members * rounds
+    rate = (needed - members) * steps / (times[-1] - times[members - 1])
+    done = {"rounds": rounds, "rate": rate, "whole": needed * steps / whole, "discarded rounds": len(times) - needed}
+    return done | {"processes": peak["processes"], "bytes a member": peak["bytes"] / members}
+
+
+@contextmanager
+def _watched():
+    """The largest memory, shared memory and files aside, of all processes below this one, and how many train."""
+    peak, over = {"bytes": 0, "processes": 0}, threading.Event()
+
+    def look():
+        while not over.wait(0.5):
+            held, training = 0, 0
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    memory, name = process.memory_info(), " ".join(process.cmdline())
+                except psutil.Error:
+                    continue
+                held += memory.rss - memory.shared
+                training += name.startswith("ray::") and "Member" in name
+            peak["bytes"], peak["processes"] = max(peak["bytes"], held), max(peak["processes"], training)
+
+    watcher = threading.Thread(target=look)
+    watcher.start()
+    try:
+        yield peak
+    finally:
+        over.set()
+        watcher.join()
+
+
+def toy(ours: int = 20, theirs: int = 8) -> dict:
+    """The best last scores of runs with other seeds, and the p-values of two tests that they are of one distribution:
+    that of Mann and Whitney, and that of Kolmogorov and Smirnov."""
+    import ray
+
+    from lib.search.ray import train_population_on_ray
+
+    mine = [train_population(Toy(), **TOY, seed=seed).scores[-1].max() for seed in range(ours)]
+    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=10**8, log_to_driver=False,
+             logging_level="error", _node_ip_address="127.0.0.1")  # fmt: skip
+    its = []
+    for seed in range(ours, ours + theirs):
+        with tempfile.TemporaryDirectory() as storage:
+            its.append(train_population_on_ray(Toy(), **TOY, seed=seed, storage=storage).scores[-1].max())
+    ray.shutdown()
+    return {
+        "ours": mine,
+        "ray": its,
+        "p, ranks": float(scipy.stats.mannwhitneyu(mine, its).pvalue),
+        "p, largest distance": float(scipy.stats.ks_2samp(mine, its).pvalue),
+    }
+
+
+# Failures
+
+
+class SlowToy(Toy):
+    """A round takes a while, so that a kill finds it in the middle."""
+
+    def advance(self, state, settings, steps):
+        time.sleep(0.2)
+        return super().advance(state, settings, steps)
+
+
+def slow_run(storage, address=None, **change):
+    """The run of `failures`."""
+    from lib.search.ray import train_population_on_ray
+
+    return train_population_on_ray(SlowToy(), **{"members": 4, "rounds": 30, "steps": 10} | change,
+                                   storage=storage, address=address)  # fmt: skip
+
+
+@contextmanager
+def processes():
+    """A function that starts a process with a session of its own; all that it started, and all that these did, have
+    ended after the block, however it ends."""
+    started = []
+
+    def start(command, **options):
+        started.append(subprocess.Popen(command, start_new_session=True, **options))
+        return started[-1]
+
+    try:
+        yield start
+    finally:
+        for process in started:
+            end(process)
+
+
+def family(process) -> list:
+    """A process and all that it started, while it is there to say so."""
+    try:
+        parent = psutil.Process(process.pid)
+        return [parent, *parent.children(recursive=True)]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def end(process) -> None:
+    """Kill a process and all that it started, each by its number."""
+    doomed = family(process)
+    for it in doomed:
+        try:
+            it.kill()
+        except psutil.NoSuchProcess:
+            continue
+    psutil.wait_procs(doomed, timeout=10)
+    process.wait(10)
+
+
+def wait_for(condition, seconds: float, what: str):
+    """What ``condition()`` returns as soon as that is true.
+
+    Raises:
+        TimeoutError: it does not become true in time.
+    """
+    over = time.monotonic() + seconds
+    while not (found := condition()):
+        if time.monotonic() > over:
+            raise TimeoutError(f"throughput: {what} did not come within {seconds:.0f} s.")
+        time.sleep(0.2)
+    return found
+
+
+def failures(seconds: float = 240) -> dict:
+    """Two nodes of Ray, four members. The second node is killed; when every member has gone on, the driver is; a second
+    driver ends the run.
+
+    Raises:
+        TimeoutError: something that must come does not.
+    """
+    from lib.search.ray import read_rounds
+
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, processes() as start:
+        token, storage = Path(folder, "token"), Path(folder, "storage")
+        token.write_text(os.urandom(32).hex())
+        environment = os.environ | {
+            "RAY_AUTH_MODE": "token",
+            "RAY_AUTH_TOKEN_PATH": str(token),
+            "RAY_USAGE_STATS_ENABLED": "0",
+            "PYTHONPATH": str(ROOT),
+        }
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = free.getsockname()[1]
+        quiet = {"env": environment, "cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address=127.0.0.1",
+                   "--num-cpus=2", "--object-store-memory=100000000"]  # fmt: skip
+        address = f"127.0.0.1:{port}"
+        start([*command, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}/ray"], **quiet)
+        nodes = lambda: _nodes(address, environment)
+        wait_for(lambda: nodes() == 1, seconds, "the head node")
+        second = start([*command, f"--address={address}"], **quiet)
+        wait_for(lambda: nodes() == 2, seconds, "the second node")
+        drive = f"from lib.referees.throughput import slow_run; slow_run({str(storage)!r}, {address!r})"
+        driver = start([sys.executable, "-c", drive], **quiet)
+        rows = lambda: read_rounds(storage)
+        wait_for(lambda: len(rows()) >= 12, seconds, "the first rounds")
+        killed, before = time.time(), len(rows())
+        end(second)
+        since = lambda: {row["member"]: row["time"] for row in reversed(rows()) if row["time"] > killed + 1}
+        wait_for(lambda: len(since()) == 4, seconds, "a round of each member without the second node")
+        alone_again = max(since().values()) - killed
+        middle = len(rows())
+        driver.kill()
+        driver.wait()
+        driver = start([sys.executable, "-c", drive], **quiet)
+        driver.wait(seconds)
+        record = slow_run(storage)  # trains nothing: it is there
+        done = len(rows())
+    needed = record.scores.size
+    return {
+        "members": record.scores.shape[1],
+        "rounds needed": needed,
+        "rounds done": done,
+        "rounds when the node was killed": before,
+        "rounds when the driver was killed": middle,
+        "seconds until each member had gone on": round(alone_again, 1),
+        "rounds behind each member's weights": [len(ancestors(record, i)) for i in range(4)],
+        "weights are those of their schedules": replays(record, Toy(), 10),
+    }
+
+
+def _nodes(address, environment):
+    """How many nodes answer; 0, if nobody does."""
+    ask = f"import ray; ray.init({address!r}, logging_level='error'); print(sum(n['Alive'] for n in ray.nodes()))"
+    try:
+        asked = subprocess.run([sys.executable, "-c", ask], env=environment, cwd=ROOT, capture_output=True, timeout=60)
+    except subprocess.TimeoutExpired:
+        return 0
+    return int(asked.stdout.split()[-1]) if asked.returncode == 0 else 0
+
+
+def replays(record, task, steps, seed=0) -> bool:
+    """Whether the weights of each member are, to the bit, those that its schedule makes from a fresh start."""
+    from lib.search.population import Run, begin, taken
+
+    first = begin(Run(task, record.scores.shape[1], 1, steps, seed=seed))[0]
+    same = []
+    for member in range(record.scores.shape[1]):
+        line = ancestors(record, member)
+        state = {name: taken(a, line[:1, 1]) for name, a in first.items()}
+        for at in line:
+            settings = {name: values[at[0], [at[1]]] for name, values in record.settings.items()}
+            state = task.advance(state, settings, steps)
+        same += [np.array_equal(a[0], record.state[name][member]) for name, a in state.items()]
+    return all(same)
+
+
+# The record
+
+
+def jobs(parts, device) -> list[dict]:
+    """What is to be measured: for each row, its part and its arguments."""
+    libraries = ("numpy", "torch") if device == "cpu" else ("torch",)
+    rows = [{"part": "stack", "library": name, "members": n, "steps": STEPS} for name in libraries for n in SIZES]
+    if device == "cpu":
+        rows.append({"part": "stack", "library": "numpy", "members": 64, "steps": LONG})
+        turns = [{"members": n, "steps": STEPS, "rounds": r, "at_once": False} for n, r in ((4, 20), (16, 10), (64, 6))]
+        turns.append({"members": 64, "steps": LONG, "rounds": 3, "at_once": False})
+        turns += [{"members": n, "steps": STEPS, "rounds": r, "at_once": True} for n, r in ((4, 20), (16, 10), (64, 6))]
+        rows += [{"part": "ray"} | it for it in turns]
+        rows.append({"part": "large", "library": "numpy", "members": LARGE, "steps": 10, "rounds": 3})
+        rows += [{"part": "toy"}, {"part": "failures"}]
+    return [row for row in rows if row["part"] in parts]
+
+
+MEASURES = {"stack": stack, "ray": under_ray, "large": stack, "toy": toy, "failures": failures}
+
+
+def measure(job: dict, device: str) -> dict:
+    """The row of a job: what it was given and what was found."""
+    given = {name: value for name, value in job.items() if name != "part"}
+    if job["part"] in ("stack", "large"):
+        given["device"] = device
+    load = os.getloadavg()[0]
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        found = process.submit(MEASURES[job["part"]], **given).result()
+    return job | {"load before": round(load, 2)} | {name: _rounded(value) for name, value in found.items()}
+
+
+def _rounded(value):
+    if isinstance(value, list):
+        return [_rounded(it) for it in value]
+    return float(f"{value:.6g}") if isinstance(value, float) else value
+
+
+def summary(rows: list[dict]) -> dict:
+    """What follows from the rows: the ratios at 64 members, and the largest population that memory allows.
+
+    The memory of n members is a n + b: from the two largest stacks.
+    """
+    stacks = {(it["library"], it["members"], it["steps"]): it for it in rows if it["part"] == "stack"}
+    found = {}
+    for steps in (STEPS, LONG):
+        rays = [it["rate"] for it in rows if it["part"] == "ray" and (it["members"], it["steps"]) == (64, steps)]
+        ours = stacks.get(("numpy", 64, steps))
+        if rays and ours:
+            found[f"ratio at 64 members, {steps} steps a round"] = _rounded(ours["rate"] / max(rays))
+    small, large = (stacks.get(("numpy", n, STEPS)) for n in SIZES[-2:])
+    if small and large:
+        held = [it["members"] * it["bytes a member"] for it in (small, large)]
+        a_member = (held[1] - held[0]) / (large["members"] - small["members"])
+        memory = psutil.virtual_memory().total
+        found["bytes a member"] = round(a_member)
+        found["memory of the machine, GB"] = round(memory / 1e9, 1)
+        found["largest population"] = int(memory / a_member)
+        for it in rows:
+            if it["part"] == "large":
+                found["bytes a member of the large one"] = round(it["bytes a member"])
+    return found
+
+
+def table(rows: list[dict]) -> pd.DataFrame:
+    """Member-steps a second of stacks and of Ray, as text."""
+    columns = {}
+    for it in rows:
+        if it["part"] in ("stack", "ray") and it["steps"] == STEPS:
+            column = it.get("library") or ("Ray, at once" if it["at_once"] else "Ray, in turns")
+            columns.setdefault(column, {})[it["members"]] = it["rate"]
+    return pd.DataFrame(columns).sort_index().map(lambda rate: "" if math.isnan(rate) else f"{rate:,.0f}")
+
+
+def main(arguments=None) -> None:
+    parser = argparse.ArgumentParser(prog="python -m lib.referees.throughput", description=__doc__.splitlines()[0])
+    parser.add_argument("--device", default="cpu", choices=["cpu", "cuda"], help="where stacks compute")
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=PARTS, help="what to measure; all by default")
+    parser.add_argument("--again", action="store_true", help="forget the rows that there are of these parts")
+    given = parser.parse_args(arguments)
+    if given.device == "cuda":
+        import torch
+
+        if not torch.cuda.is_available():
+            parser.error("--device cuda: PyTorch sees no GPU here.")
+    path = ROOT / "results" / ("throughput.json" if given.device == "cpu" else "throughput-cuda.json")
+    rows = json.loads(path.read_text())["rows"] if path.exists() else []
+    if given.again:
+        rows = [it for it in rows if it["part"] not in given.parts]
+    done = lambda job: any(all(it.get(name) == value for name, value in job.items()) for it in rows)
+    for job in tqdm([it for it in jobs(given.parts, given.device) if not done(it)], desc="rows", file=sys.stderr):
+        rows.append(measure(job, given.device))
+        record = {
+            "command": f"OMP_NUM_THREADS=1 python -m lib.referees.throughput --device {given.device}",
+            "date": date.today().isoformat(),
+            "unit": "rate: member-steps a second, from the end of the first round to that of the last; whole: with the "
+            "start; load: of the system, before the row was measured",
+            "seeds": "0; of the toy: ours 0 to 19, Ray's 20 to 27",
+            "machine": machine(given.device),
+            "versions": versions("numpy", "torch", "ray", "scipy", "array-api-compat"),
+            "summary": summary(rows),
+            "rows": rows,
+        }
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(json.dumps(record, indent=1) + "\n")
+    if rows:
+        print(table(rows).to_string())
+        print("\nMember-steps a second. " + "; ".join(f"{name}: {it:,}" for name, it in summary(rows).items()) + ".")
+        print(f"Written to {path.relative_to(ROOT)}.")
+
+
+if __name__ == "__main__":
+    main()
