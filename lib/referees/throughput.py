@@ -27,8 +27,9 @@ import sys
 import tempfile
 import threading
 import time
+import uuid
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import date
 from multiprocessing import get_context
 from pathlib import Path
@@ -49,6 +50,7 @@ LONG = 1000  # of a long round, in which Ray's cost of a round is spread over mo
 WORK = {"cpu": 400_000, "cuda": 4_000_000}  # member-steps of a measurement
 LARGE = 65_536
 PARTS = ("stack", "ray", "large", "toy", "failures")
+MARK = "STEP_SIZE_STARTED"
 TOY = {"members": 8, "rounds": 10, "steps": 10}
 
 
@@ -192,40 +194,42 @@ def slow_run(storage, address=None, **change):
 
 @contextmanager
 def processes():
-    """A function that starts a process with a session of its own; all that it started, and all that these did, have
-    ended after the block, however it ends."""
-    started = []
+    """A function that starts a process, and one that lists all those that are alive of it, of what it started, and so
+    on. After the block none is, however it ends: Ray's agents outlive a driver that is killed, and have no parent then.
+    They are known by a mark in their environment, which passes on."""
+    marks = {}
 
     def start(command, **options):
-        started.append(subprocess.Popen(command, start_new_session=True, **options))
-        return started[-1]
+        mark = uuid.uuid4().hex
+        environment = (options.pop("env", None) or os.environ) | {MARK: mark}
+        process = subprocess.Popen(command, start_new_session=True, env=environment, **options)
+        marks[process.pid] = mark
+        return process
+
+    def alive(*started):
+        wanted = {marks[process.pid] for process in started} if started else set(marks.values())
+        return [process for process in psutil.process_iter() if _mark(process) in wanted]
 
     try:
-        yield start
+        yield start, alive
     finally:
-        for process in started:
-            end(process)
+        end(alive)
 
 
-def family(process) -> list:
-    """A process and all that it started, while it is there to say so."""
+def _mark(process):
     try:
-        parent = psutil.Process(process.pid)
-        return [parent, *parent.children(recursive=True)]
-    except psutil.NoSuchProcess:
-        return []
+        return None if process.status() == psutil.STATUS_ZOMBIE else process.environ().get(MARK)
+    except psutil.Error:
+        return None
 
 
-def end(process) -> None:
-    """Kill a process and all that it started, each by its number."""
-    doomed = family(process)
-    for it in doomed:
-        try:
-            it.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(doomed, timeout=10)
-    process.wait(10)
+def end(alive, *started) -> None:
+    """Kill what ``alive`` of `processes` lists, each by its number, until it lists nothing."""
+    while doomed := alive(*started):
+        for process in doomed:
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(doomed, timeout=5)
 
 
 def wait_for(condition, seconds: float, what: str):
@@ -251,7 +255,7 @@ def failures(seconds: float = 240) -> dict:
     """
     from lib.search.ray import read_rounds
 
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, processes() as start:
+    with tempfile.TemporaryDirectory(dir="/tmp") as folder, processes() as (start, alive):
         token, storage = Path(folder, "token"), Path(folder, "storage")
         token.write_text(os.urandom(32).hex())
         environment = os.environ | {
@@ -277,7 +281,7 @@ def failures(seconds: float = 240) -> dict:
         rows = lambda: read_rounds(storage)
         wait_for(lambda: len(rows()) >= 12, seconds, "the first rounds")
         killed, before = time.time(), len(rows())
-        end(second)
+        end(alive, second)
         since = lambda: {row["member"]: row["time"] for row in reversed(rows()) if row["time"] > killed + 1}
         wait_for(lambda: len(since()) == 4, seconds, "a round of each member without the second node")
         alone_again = max(since().values()) - killed

@@ -173,6 +173,7 @@ def train_population_on_ray(
     explore=Perturb(),  # noqa: B008
     seed: int = 0,
     settings=None,
+    synchronous: bool = False,
     address: str | None = None,
     cpus: float = 1,
     workers: int | None = None,
@@ -186,6 +187,7 @@ def train_population_on_ray(
         storage: a folder for the run, made if missing. If a run is there, it goes on: the driver may have been killed
             at any moment. Ray keeps all checkpoints; the folder may go when the record is there. Ray's files in it are
             pickles: restore none that others can write to.
+        synchronous: must be False.
         address: of a cluster, "host:port"; None: Ray runs here.
         cpus: of a member while it trains. Are there more members than that gives place to, they take turns.
         workers: processors of this machine that Ray may use; None: all.
@@ -200,6 +202,11 @@ def train_population_on_ray(
         TypeError, ValueError: an argument is out of range, or the storage holds another run.
         RuntimeError: a member failed too often.
     """
+    if synchronous:
+        raise ValueError(
+            f"{WHERE}: synchronous must be False: Ray's synchronous training stalls when it is restored. For a run in "
+            "step that can be killed, take lib.search.population.train_population(path=...)."
+        )
     run = Run(task, members, rounds, steps, exploit, explore, seed)
     scheduler = population_scheduler(run)
     state, nodes = _trained(run, settings, scheduler, storage, address, cpus, workers, failures)
