@@ -50,6 +50,7 @@ LONG = 1000  # of a long round, in which Ray's cost of a round is spread over mo
 WORK = {"cpu": 400_000, "cuda": 4_000_000}  # member-steps of a measurement
 LARGE = 65_536
 PARTS = ("stack", "ray", "large", "toy", "failures")
+NO_MEMBERS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray's processes
 MARK = "STEP_SIZE_STARTED"
 TOY = {"members": 8, "rounds": 10, "steps": 10}
 
@@ -138,7 +139,7 @@ def _watched():
                 except psutil.Error:
                     continue
                 held += memory.rss - memory.shared
-                training += name.startswith("ray::") and "Member" in name
+                training += name.startswith("ray::") and not name.startswith(NO_MEMBERS)
             peak["bytes"], peak["processes"] = max(peak["bytes"], held), max(peak["processes"], training)
 
     watcher = threading.Thread(target=look)

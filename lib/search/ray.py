@@ -15,6 +15,7 @@ What is not done by Ray's own means, since there they fail (Ray 2.60):
   of its own, with a name and that of the round it went on from.
 - A member whose score is nan is left alone by its scheduler, for ever. Here nan is told as -inf, which copies.
 - Its perturbation leaves the space, and multiplies whole numbers. Here `lib.search.strategies` explores.
+- Members that take turns can starve the one that they copy, and train in vain. `Turns` gives each its turn.
 - Synchronous training stalls when it is restored, so members exploit each in its own time; see `train_population`
   for a run in step.
 """
@@ -25,6 +26,7 @@ import os
 import random
 import time
 import uuid
+from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -130,6 +132,23 @@ def ray_space(space) -> dict:
     return {name: makes[type(dimension)](dimension) for name, dimension in space.items()}
 
 
+class Turns(PopulationBasedTraining):
+    """Where members take turns, the one that has trained for the fewest rounds is next. Ray's rule takes a copy to be
+    as young as what it copied, so one that copies again and again can keep from its turn the very member it copies."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        self.trained = Counter()
+
+    def on_trial_result(self, tune_controller, trial, result):
+        self.trained[trial.trial_id] += 1
+        return super().on_trial_result(tune_controller, trial, result)
+
+    def choose_trial_to_run(self, tune_controller):
+        waiting = [it for it in tune_controller.get_trials() if it.status in ("PENDING", "PAUSED")]
+        return min(waiting, key=lambda it: self.trained[it.trial_id], default=None)
+
+
 def population_scheduler(run) -> PopulationBasedTraining:
     """Ray's population based training with the exploit and the explore of a `Run`.
 
@@ -151,7 +170,7 @@ def population_scheduler(run) -> PopulationBasedTraining:
         tried = run.explore(settings, run.task.space, np.random.default_rng(random.getrandbits(64)))
         return config | {"member": member | {"settings": {name: values[0].item() for name, values in tried.items()}}}
 
-    return PopulationBasedTraining(
+    return Turns(
         time_attr="rounds",
         metric="score",
         mode="max",

@@ -1,0 +1,148 @@
+"""Member-steps are counted once, memory is a member's, and the record says what follows from it."""
+
+import json
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+
+from lib.experiments.population import Toy
+from lib.referees import throughput
+from lib.referees.machine import ROOT
+from lib.referees.throughput import LARGE, LONG, SIZES, STEPS, Timed, end, jobs, processes, replays, stack, summary
+from lib.search.population import train_population
+
+RECORD = json.loads((ROOT / "results" / "throughput.json").read_text())
+
+
+def test_the_clock_runs_between_rounds():
+    class Slow(Toy):
+        def advance(self, state, settings, steps):
+            time.sleep(0.05)
+            return super().advance(state, settings, steps)
+
+    task = Timed(Slow())
+    record = train_population(task, 2, 4, 10)
+    assert (record.scores == train_population(Toy(), 2, 4, 10).scores).all()
+    assert len(task.ended) == 4
+    assert 0.15 <= task.ended[-1] - task.ended[0] < 5
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak so")
+def test_a_stack_is_measured():
+    """What 3,000 members hold, by a process of its own: their state at least, and no more than a dozen times that."""
+    found = throughput.measure({"part": "stack", "library": "numpy", "members": 3000, "steps": 1, "rounds": 2}, "cpu")
+    state = 2 * 4 * (64 * 32 + 32 + 32 * 10 + 10)
+    assert state < found["bytes a member"] < 12 * state
+    assert found["rate"] > 0
+    assert found["rounds"] == 2
+
+
+def test_rate_counts_the_rounds_that_were_timed(monkeypatch):
+    clock = iter(range(1000))
+    monkeypatch.setattr(throughput.time, "perf_counter", lambda: float(next(clock)))
+    found = stack("numpy", 2, 3, rounds=5)
+    assert found["rate"] == 2 * 3 * 4 / 4
+    assert found["whole"] == 2 * 3 * 5 / 6  # and the two looks at the clock around
+
+
+def test_what_follows():
+    rows = [
+        {
+            "part": "stack",
+            "library": "numpy",
+            "members": n,
+            "steps": STEPS,
+            "rate": 900.0,
+            "bytes a member": 10 + 100 / n,
+        }
+        for n in (64, *SIZES[-2:])
+    ]
+    rows += [
+        {"part": "ray", "members": 64, "steps": STEPS, "at_once": once, "rate": rate}
+        for once, rate in ((True, 5.0), (False, 10.0))
+    ]
+    found = summary(rows)
+    assert found[f"ratio at 64 members, {STEPS} steps a round"] == 90  # against the faster one
+    assert found["bytes a member"] == 10
+    assert found["largest population"] == pytest.approx(found["memory of the machine, GB"] * 1e8, rel=0.01)
+
+
+def test_every_job_is_in_the_record():
+    done = list(RECORD["rows"])
+    for job in jobs(throughput.PARTS, "cpu"):
+        assert any(all(row.get(name) == value for name, value in job.items()) for row in done), job
+    assert RECORD["summary"] == summary(done) | {
+        name: RECORD["summary"][name] for name in ("memory of the machine, GB", "largest population")
+    }
+
+
+def test_the_goal():
+    assert RECORD["summary"][f"ratio at 64 members, {STEPS} steps a round"] >= 50
+    assert RECORD["summary"][f"ratio at 64 members, {LONG} steps a round"] > 1
+
+
+def test_memory_grows_as_expected():
+    """A population of 65,536 holds what the slope from 1,024 to 4,096 members lets expect."""
+    expected, held = (RECORD["summary"][name] for name in ("bytes a member", "bytes a member of the large one"))
+    assert held == pytest.approx(expected, rel=0.3)
+    assert RECORD["summary"]["largest population"] > LARGE
+
+
+def test_nothing_was_lost():
+    row = next(row for row in RECORD["rows"] if row["part"] == "failures")
+    assert row["rounds behind each member's weights"] == [row["rounds needed"] // row["members"]] * row["members"]
+    assert row["weights are those of their schedules"] is True
+    assert row["rounds when the node was killed"] < row["rounds when the driver was killed"] < row["rounds done"]
+    assert row["rounds needed"] <= row["rounds done"]
+
+
+def test_the_toy_is_one_distribution():
+    row = next(row for row in RECORD["rows"] if row["part"] == "toy")
+    assert len(row["ours"]) == 20
+    assert len(row["ray"]) == 8
+    assert min(row["p, ranks"], row["p, largest distance"]) > 0.05
+
+
+def test_ours_on_the_toy_are_what_the_record_says():
+    row = next(row for row in RECORD["rows"] if row["part"] == "toy")
+    ours = [train_population(Toy(), **throughput.TOY, seed=seed).scores[-1].max() for seed in range(20)]
+    np.testing.assert_allclose(row["ours"], ours, rtol=1e-5)
+
+
+def test_replays_tells_what_is_false():
+    record = train_population(Toy(), 4, 6, 5)
+    assert replays(record, Toy(), 5)
+    assert not replays(record, Toy(), 6)
+    settings = {name: values.copy() for name, values in record.settings.items()}
+    settings["h0"][3] *= 1.001
+    assert not replays(record._replace(settings=settings), Toy(), 5)
+
+
+def test_processes_leave_nothing():
+    """Neither a process, nor one that it started, nor one whose parent is gone."""
+    grandchild = "import subprocess, sys, time; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'])"
+    with processes() as (start, alive):
+        orphans = start([sys.executable, "-c", grandchild])
+        orphans.wait(30)
+        other = start([sys.executable, "-c", "import time; time.sleep(60)"], stdout=subprocess.DEVNULL)
+        assert len(alive()) == 2
+        assert [process.pid for process in alive(other)] == [other.pid]
+        end(alive, other)
+        assert len(alive()) == 1
+    assert alive() == []
+
+
+def test_waiting_ends():
+    with pytest.raises(TimeoutError, match="what never is did not come within 0 s"):
+        throughput.wait_for(lambda: False, 0, "what never is")
+
+
+def test_a_gpu_that_is_missing(monkeypatch, capsys):
+    torch = pytest.importorskip("torch")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    with pytest.raises(SystemExit):
+        throughput.main(["--device", "cuda"])
+    assert "--device cuda: PyTorch sees no GPU here" in capsys.readouterr().err
