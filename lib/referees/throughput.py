@@ -9,7 +9,7 @@ products, and takes turns with nothing else; memory is that which is no file's a
 
 - ``stack``     `train_population`: 1 to 4,096 members, NumPy and PyTorch
 - ``ray``       `train_population_on_ray` on two processors: a whole one for each member, so that members take turns and
-  processes are used again; and all members at once, each in a process of its own
+  processes are used again
 - ``large``     a population of 65,536, against the memory that the others let expect
 - ``toy``       ours and Ray's on the paper's toy: are the scores of one distribution?
 - ``failures``  two nodes of Ray: one is killed, then the process that drives; what is lost?
@@ -108,15 +108,14 @@ def _held(device):
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
 
 
-def under_ray(members: int, steps: int, rounds: int, at_once: bool) -> dict:
+def under_ray(members: int, steps: int, rounds: int) -> dict:
     """Member-steps a second of `train_population_on_ray` on two processors, of those that the run needs: it does some
     that it discards. With the largest memory that Ray's processes hold together."""
     from lib.search.ray import read_rounds, train_population_on_ray
 
     with tempfile.TemporaryDirectory() as storage, _watched() as peak:
-        cpus = 2 / members if at_once else 1
         began = time.time()
-        train_population_on_ray(digits(), members, rounds, steps, storage=storage, workers=2, cpus=cpus)
+        train_population_on_ray(digits(), members, rounds, steps, storage=storage, workers=2)
         whole = time.time() - began
         times = [row["time"] for row in read_rounds(storage)]
     needed = members * rounds
@@ -341,10 +340,8 @@ def jobs(parts, device) -> list[dict]:
     rows = [{"part": "stack", "library": name, "members": n, "steps": STEPS} for name in libraries for n in SIZES]
     if device == "cpu":
         rows.append({"part": "stack", "library": "numpy", "members": 64, "steps": LONG})
-        turns = [{"members": n, "steps": STEPS, "rounds": r, "at_once": False} for n, r in ((4, 20), (16, 10), (64, 6))]
-        turns.append({"members": 64, "steps": LONG, "rounds": 3, "at_once": False})
-        turns += [{"members": n, "steps": STEPS, "rounds": r, "at_once": True} for n, r in ((4, 20), (16, 10), (64, 6))]
-        rows += [{"part": "ray"} | it for it in turns]
+        turns = [(4, STEPS, 20), (16, STEPS, 10), (64, STEPS, 6), (64, LONG, 3)]
+        rows += [{"part": "ray", "members": n, "steps": steps, "rounds": rounds} for n, steps, rounds in turns]
         rows.append({"part": "large", "library": "numpy", "members": LARGE, "steps": 10, "rounds": 3})
         rows += [{"part": "toy"}, {"part": "failures"}]
     return [row for row in rows if row["part"] in parts]
@@ -371,17 +368,20 @@ def _rounded(value):
 
 
 def summary(rows: list[dict]) -> dict:
-    """What follows from the rows: the ratios at 64 members, and the largest population that memory allows.
+    """What follows from the rows: the ratios of NumPy's stack of 64 members to Ray, and the largest population that memory allows.
 
     The memory of n members is a n + b: from the two largest stacks.
     """
     stacks = {(it["library"], it["members"], it["steps"]): it for it in rows if it["part"] == "stack"}
     found = {}
+    rays = {(it["members"], it["steps"]): it for it in rows if it["part"] == "ray"}
     for steps in (STEPS, LONG):
-        rays = [it["rate"] for it in rows if it["part"] == "ray" and (it["members"], it["steps"]) == (64, steps)]
-        ours = stacks.get(("numpy", 64, steps))
-        if rays and ours:
-            found[f"ratio at 64 members, {steps} steps a round"] = _rounded(ours["rate"] / max(rays))
+        ours, its = stacks.get(("numpy", 64, steps)), rays.get((64, steps))
+        if ours and its:
+            found[f"ratio at 64 members, {steps} steps a round"] = _rounded(ours["rate"] / its["rate"])
+            found[f"ratio of whole runs, {steps} steps a round"] = _rounded(ours["whole"] / its["whole"])
+            fastest = max(it["rate"] for it in rays.values() if it["steps"] == steps)
+            found[f"ratio to Ray's fastest of any size, {steps} steps a round"] = _rounded(ours["rate"] / fastest)
     small, large = (stacks.get(("numpy", n, STEPS)) for n in SIZES[-2:])
     if small and large:
         held = [it["members"] * it["bytes a member"] for it in (small, large)]
@@ -401,7 +401,7 @@ def table(rows: list[dict]) -> pd.DataFrame:
     columns = {}
     for it in rows:
         if it["part"] in ("stack", "ray") and it["steps"] == STEPS:
-            column = it.get("library") or ("Ray, at once" if it["at_once"] else "Ray, in turns")
+            column = it.get("library", "Ray")
             columns.setdefault(column, {})[it["members"]] = it["rate"]
     return pd.DataFrame(columns).sort_index().map(lambda rate: "" if math.isnan(rate) else f"{rate:,.0f}")
 

@@ -7,4 +7,6 @@
   worse than the median; a search that learns from its losses
 - ``strategies``, ``population``, ``workers``  population based training: whom to copy and what to try; in step; each
   member in its own time, on a simulated clock or as processes
+- ``ray``  the same tasks on a cluster, by Ray Tune; only this file imports it
+- ``python -m lib.search``  the command line of searches and populations
 """

@@ -60,12 +60,12 @@ def test_what_follows():
         }
         for n in (64, *SIZES[-2:])
     ]
-    rows += [
-        {"part": "ray", "members": 64, "steps": STEPS, "at_once": once, "rate": rate}
-        for once, rate in ((True, 5.0), (False, 10.0))
-    ]
+    rays = {16: 15.0, 64: 10.0}
+    rows += [{"part": "ray", "members": n, "steps": STEPS, "rate": rate, "whole": 5.0} for n, rate in rays.items()]
     found = summary(rows)
-    assert found[f"ratio at 64 members, {STEPS} steps a round"] == 90  # against the faster one
+    assert found[f"ratio at 64 members, {STEPS} steps a round"] == 90
+    assert found[f"ratio of whole runs, {STEPS} steps a round"] == 160
+    assert found[f"ratio to Ray's fastest of any size, {STEPS} steps a round"] == 60
     assert found["bytes a member"] == 10
     assert found["largest population"] == pytest.approx(found["memory of the machine, GB"] * 1e8, rel=0.01)
 
