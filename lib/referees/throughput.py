@@ -368,7 +368,7 @@ def _rounded(value):
 
 
 def summary(rows: list[dict]) -> dict:
-    """What follows from the rows: the ratios of NumPy's stack of 64 members to Ray, and the largest population that memory allows.
+    """What follows from the rows: the ratios of NumPy's stack of 64 members to Ray, and how many members memory allows.
 
     The memory of n members is a n + b: from the two largest stacks.
     """

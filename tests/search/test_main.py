@@ -111,14 +111,14 @@ def test_a_population_that_is_killed_goes_on(workers, tmp_path):
         pytest.skip("Windows has no SIGKILL")
     with processes() as (start, alive):
         first = start(given, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        wait_for(lambda: rounds_done(tmp_path) >= 8, 60, "the first rounds")
+        wait_for(lambda: rounds_done(tmp_path) >= 8, 120, "the first rounds")
         first.kill()
         first.wait()
         end(alive)
         done = rounds_done(tmp_path)
         assert 8 <= done < 80
         again = start(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        out, progress = again.communicate(timeout=100)
+        out, progress = again.communicate(timeout=200)
     assert again.returncode == 0, progress
     assert len(out.splitlines()) == 5
     assert f"{done}/80" in progress.decode()
@@ -134,12 +134,12 @@ def test_a_search_that_is_killed_goes_on(tmp_path):
     with processes() as (start, alive):
         start(given, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         lines = lambda: file.read_text().splitlines() if file.exists() else []
-        wait_for(lambda: len(lines()) >= 8, 60, "the first trials")
+        wait_for(lambda: len(lines()) >= 8, 120, "the first trials")
         end(alive)
         kept = lines()[:8]
         assert len(lines()) < 30
         again = start(given, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
-        again.communicate(timeout=60)
+        again.communicate(timeout=200)
     assert again.returncode == 0
     assert lines()[:8] == kept
     whole = tmp_path / "whole.jsonl"
