@@ -1,6 +1,6 @@
 """How many steps a second a population takes, as one stack of arrays and as processes under Ray Tune, and what memory.
 
-    python -m lib.referees.throughput [--device cuda] [--parts stack ray large toy failures] [--again]
+    python -m lib.referees.throughput [--device cuda] [--parts stack ray large] [--again]
 
 Everything trains the same: the nets of `lib.experiments.population.Digits` by population based training, with a
 checkpoint after each round. The clock runs from the end of the first round to the end of the last: what it takes to
@@ -11,8 +11,6 @@ products, and takes turns with nothing else; memory is that which is no file's a
 - ``ray``       `train_population_on_ray` on two processors: a whole one for each member, so that members take turns and
   processes are used again
 - ``large``     a population of 65,536, against the memory that the others let expect
-- ``toy``       ours and Ray's on the paper's toy: are the scores of one distribution?
-- ``failures``  two nodes of Ray: one is killed, then the process that drives; what is lost?
 
 The record is written after each row; one that was stopped goes on where it was, and ``--again`` starts anew.
 """
@@ -21,7 +19,6 @@ import argparse
 import json
 import math
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -37,10 +34,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import psutil
-import scipy.stats
 from tqdm import tqdm
 
-from lib.experiments.population import Digits, Toy
+from lib.experiments.population import Digits
 from lib.referees.machine import ROOT, machine, versions
 from lib.search.population import ancestors, train_population
 
@@ -49,10 +45,9 @@ STEPS = 50  # of a round
 LONG = 1000  # of a long round, in which Ray's cost of a round is spread over more steps
 WORK = {"cpu": 400_000, "cuda": 4_000_000}  # member-steps of a measurement
 LARGE = 65_536
-PARTS = ("stack", "ray", "large", "toy", "failures")
+PARTS = ("stack", "ray", "large")
 NO_MEMBERS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray's processes
 MARK = "STEP_SIZE_STARTED"
-TOY = {"members": 8, "rounds": 10, "steps": 10}
 
 
 class Timed:
@@ -150,46 +145,7 @@ def _watched():
         watcher.join()
 
 
-def toy(ours: int = 20, theirs: int = 8) -> dict:
-    """The best last scores of runs with other seeds, and the p-values of two tests that they are of one distribution:
-    that of Mann and Whitney, and that of Kolmogorov and Smirnov."""
-    import ray
-
-    from lib.search.ray import train_population_on_ray
-
-    mine = [train_population(Toy(), **TOY, seed=seed).scores[-1].max() for seed in range(ours)]
-    ray.init("local", num_cpus=2, include_dashboard=False, object_store_memory=10**8, log_to_driver=False,
-             logging_level="error", _node_ip_address="127.0.0.1")  # fmt: skip
-    its = []
-    for seed in range(ours, ours + theirs):
-        with tempfile.TemporaryDirectory() as storage:
-            its.append(train_population_on_ray(Toy(), **TOY, seed=seed, storage=storage).scores[-1].max())
-    ray.shutdown()
-    return {
-        "ours": mine,
-        "ray": its,
-        "p, ranks": float(scipy.stats.mannwhitneyu(mine, its).pvalue),
-        "p, largest distance": float(scipy.stats.ks_2samp(mine, its).pvalue),
-    }
-
-
-# Failures
-
-
-class SlowToy(Toy):
-    """A round takes a while, so that a kill finds it in the middle."""
-
-    def advance(self, state, settings, steps):
-        time.sleep(0.2)
-        return super().advance(state, settings, steps)
-
-
-def slow_run(storage, address=None, **change):
-    """The run of `failures`."""
-    from lib.search.ray import train_population_on_ray
-
-    return train_population_on_ray(SlowToy(), **{"members": 4, "rounds": 30, "steps": 10} | change,
-                                   storage=storage, address=address)  # fmt: skip
+# Processes that may be killed
 
 
 @contextmanager
@@ -246,75 +202,6 @@ def wait_for(condition, seconds: float, what: str):
     return found
 
 
-def failures(seconds: float = 240) -> dict:
-    """Two nodes of Ray, four members. The second node is killed; when every member has gone on, the driver is; a second
-    driver ends the run.
-
-    Raises:
-        TimeoutError: something that must come does not.
-    """
-    from lib.search.ray import read_rounds
-
-    with tempfile.TemporaryDirectory(dir="/tmp") as folder, processes() as (start, alive):
-        token, storage = Path(folder, "token"), Path(folder, "storage")
-        token.write_text(os.urandom(32).hex())
-        environment = os.environ | {
-            "RAY_AUTH_MODE": "token",
-            "RAY_AUTH_TOKEN_PATH": str(token),
-            "RAY_USAGE_STATS_ENABLED": "0",
-            "PYTHONPATH": str(ROOT),
-        }
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            port = free.getsockname()[1]
-        quiet = {"env": environment, "cwd": ROOT, "stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
-        command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address=127.0.0.1",
-                   "--num-cpus=2", "--object-store-memory=100000000"]  # fmt: skip
-        address = f"127.0.0.1:{port}"
-        start([*command, "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}/ray"], **quiet)
-        nodes = lambda: _nodes(address, environment)
-        wait_for(lambda: nodes() == 1, seconds, "the head node")
-        second = start([*command, f"--address={address}"], **quiet)
-        wait_for(lambda: nodes() == 2, seconds, "the second node")
-        drive = f"from lib.referees.throughput import slow_run; slow_run({str(storage)!r}, {address!r})"
-        driver = start([sys.executable, "-c", drive], **quiet)
-        rows = lambda: read_rounds(storage)
-        wait_for(lambda: len(rows()) >= 12, seconds, "the first rounds")
-        killed, before = time.time(), len(rows())
-        end(alive, second)
-        since = lambda: {row["member"]: row["time"] for row in reversed(rows()) if row["time"] > killed + 1}
-        wait_for(lambda: len(since()) == 4, seconds, "a round of each member without the second node")
-        alone_again = max(since().values()) - killed
-        middle = len(rows())
-        driver.kill()
-        driver.wait()
-        driver = start([sys.executable, "-c", drive], **quiet)
-        driver.wait(seconds)
-        record = slow_run(storage)  # trains nothing: it is there
-        done = len(rows())
-    needed = record.scores.size
-    return {
-        "members": record.scores.shape[1],
-        "rounds needed": needed,
-        "rounds done": done,
-        "rounds when the node was killed": before,
-        "rounds when the driver was killed": middle,
-        "seconds until each member had gone on": round(alone_again, 1),
-        "rounds behind each member's weights": [len(ancestors(record, i)) for i in range(4)],
-        "weights are those of their schedules": replays(record, Toy(), 10),
-    }
-
-
-def _nodes(address, environment):
-    """How many nodes answer; 0, if nobody does."""
-    ask = f"import ray; ray.init({address!r}, logging_level='error'); print(sum(n['Alive'] for n in ray.nodes()))"
-    try:
-        asked = subprocess.run([sys.executable, "-c", ask], env=environment, cwd=ROOT, capture_output=True, timeout=60)
-    except subprocess.TimeoutExpired:
-        return 0
-    return int(asked.stdout.split()[-1]) if asked.returncode == 0 else 0
-
-
 def replays(record, task, steps, seed=0) -> bool:
     """Whether the weights of each member are, to the bit, those that its schedule makes from a fresh start."""
     from lib.search.population import Run, begin, taken
@@ -343,11 +230,10 @@ def jobs(parts, device) -> list[dict]:
         turns = [(4, STEPS, 20), (16, STEPS, 10), (64, STEPS, 6), (64, LONG, 3)]
         rows += [{"part": "ray", "members": n, "steps": steps, "rounds": rounds} for n, steps, rounds in turns]
         rows.append({"part": "large", "library": "numpy", "members": LARGE, "steps": 10, "rounds": 3})
-        rows += [{"part": "toy"}, {"part": "failures"}]
     return [row for row in rows if row["part"] in parts]
 
 
-MEASURES = {"stack": stack, "ray": under_ray, "large": stack, "toy": toy, "failures": failures}
+MEASURES = {"stack": stack, "ray": under_ray, "large": stack}
 
 
 def measure(job: dict, device: str) -> dict:
@@ -429,9 +315,9 @@ def main(arguments=None) -> None:
             "date": date.today().isoformat(),
             "unit": "rate: member-steps a second, from the end of the first round to that of the last; whole: with the "
             "start; load: of the system, before the row was measured",
-            "seeds": "0; of the toy: ours 0 to 19, Ray's 20 to 27",
+            "seed": 0,
             "machine": machine(given.device),
-            "versions": versions("numpy", "torch", "ray", "scipy", "array-api-compat"),
+            "versions": versions("numpy", "torch", "ray", "array-api-compat"),
             "summary": summary(rows),
             "rows": rows,
         }
