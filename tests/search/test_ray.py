@@ -196,6 +196,20 @@ def test_a_member_that_diverged_copies():
         assert (lower == [controller.trials[0]]) == (worst == -math.inf)
 
 
+def test_a_copy_does_not_take_the_turn_of_the_one_it_copies():
+    """Member 0 copies member 1, which is one round old; Ray would call it as young, and let it go first, ever again."""
+    run = Run(Toy(), 2, 9, 1, Truncation(0.5))
+    scheduler, controller = scheduled(run, begin(run)[1])
+    copier, copied = controller.trials
+    scheduler.on_trial_result(controller, copied, {"rounds": 1, "score": 1.0})
+    for rounds in 1, 2:
+        scheduler.on_trial_result(controller, copier, {"rounds": rounds, "score": 0.0})
+    copier.status = copied.status = "PAUSED"
+    scheduler._trial_state[copier].last_train_time = scheduler._trial_state[copied].last_train_time
+    assert scheduler.choose_trial_to_run(controller) is copied
+    assert PopulationBasedTraining.choose_trial_to_run(scheduler, controller) is copier
+
+
 # ---------- what to try next ----------
 
 
