@@ -144,7 +144,7 @@ globalThis.playgroundControls = (() => {
   }
 
   return {
-    STAR, among, attributesOf, capitalized, clamp, complain, inWords, labelledSlider, logarithmic, neighbor, paint, place,
-    setting, svg, twoDigits, whole, within,
+    STAR, among, attributesOf, capitalized, clamp, complain, inWords, labelledSlider, logarithmic, neighbor, paint,
+    place, setting, svg, twoDigits, whole, within,
   };
 })();

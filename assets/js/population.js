@@ -7,9 +7,9 @@
 // A population climbs a surface that it does not see (lib.experiments.population.Toy, the toy of Jaderberg et al. 2017,
 // figure 2), with the copying and perturbing of lib/search/population.py, step by step, and every choice to change.
 //
-// Attributes, all optional: `members`, `lr`, `round` (steps in it), `steps` (of the whole run), `noise` (standard deviation
-// of the perturbation), `seed`, `exploit` and `explore` ("on", "off"), `copies` ("weights", "weights and settings"), and
-// `shown` (the step at which it begins; the last).
+// Attributes, all optional: `members`, `lr`, `round` (steps in it), `steps` (of the whole run), `noise` (standard
+// deviation of the perturbation), `seed`, `exploit` and `explore` ("on", "off"), `copies` ("weights", "weights and
+// settings"), and `shown` (the step that is shown first; the last).
 // Properties: `record`, what the run on the page did (see `train`), `shown`, and `ready`, a promise.
 //
 // A classic script, because a page opened from disk may load nothing else.
@@ -17,8 +17,7 @@
   "use strict";
 
   const {
-    STAR, among, attributesOf, capitalized, clamp, complain, labelledSlider, logarithmic, paint, place, setting, svg, whole,
-    within,
+    STAR, among, attributesOf, clamp, complain, labelledSlider, logarithmic, paint, place, setting, svg, whole, within,
   } = playgroundControls; // js/controls.js
 
   // ---- The algorithm: lib.search.population with BinaryTournament and AddNoise, on Toy -----------------------------
@@ -63,9 +62,10 @@
   /**
    * Train a population: every round all climb, are scored, and, but after the last, exploit and explore.
    *
-   * `draws(round)` gives what a round draws from: an object with `random(n)`, `integers(low, high, n)` (below `high`) and
-   * `normals(n)`, each an array. `h` are the settings to begin with, [h0, h1] a member. Returned are arrays with an entry
-   * a round, in it one a member: `scores`, `h`, `parents` and `paths` (of [theta0, theta1], from the start of the round).
+   * `draws(round)` gives what a round draws from: an object with `random(n)`, `integers(low, high, n)` (below `high`)
+   * and `normals(n)`, each an array. `h` are the settings to begin with, [h0, h1] a member. Returned are arrays with an
+   * entry a round, in it one a member: `scores`, `h`, `parents` and `paths` (of [theta0, theta1], from the start of the
+   * round).
    */
   function train({ h, lr, rounds, steps, exploit, explore, noise, copySettings }, draws) {
     const everyone = upTo(h.length);
@@ -129,7 +129,8 @@
     ["#312390", "#d4c6ff"], ["#77231c", "#ffb9b2"], ["#000000", "#ffffff"],
   ];
   const DASHES = ["", "5 2", "1.2 1.8"];
-  const styleOf = (member) => ({ color: COLORS[member % COLORS.length], dash: DASHES[Math.floor(member / COLORS.length)] });
+  const styleOf = (member) =>
+    ({ color: COLORS[member % COLORS.length], dash: DASHES[Math.floor(member / COLORS.length)] });
   const MOST = 16;
   const RATES = [0.001, 0.1]; // none so high that a member climbs past the top
   const NOISES = [0.01, 1];
@@ -141,6 +142,13 @@
   const LEVELS = upTo(11).map((i) => (i - 5) / 5); // contours of Q, from -1 to 1
   const LABELLED = [0.2, 0.6, 1];
   const CURVE = [-0.5, 1.25]; // of Q
+
+  /** A letter with an index, for an axis. */
+  function name(attributes, letter, index) {
+    const text = svg("text", { ...attributes, class: "population-name" }, letter);
+    text.append(svg("tspan", { dy: 3, class: "population-index" }, index));
+    return text;
+  }
 
   const SKELETON = `<div class="playground population" role="group" aria-label="Playground: a population">
     <div class="playground-map">
@@ -156,7 +164,7 @@
     <div class="playground-words"><p role="status"></p></div>
     <div class="population-panels">
       <figure class="playground-curve">
-        <figcaption><i>Q</i> of each member, step by step; broad, the best</figcaption>
+        <figcaption><i>Q</i>, step by step; broad, the best</figcaption>
         <svg role="img" focusable="false">
           <g class="playground-ticks"></g>
           <path class="population-best"></path>
@@ -258,7 +266,8 @@
       const seed = number("seed", 0, count(0, 1e6), "a whole number from 0 to 1000000");
       const steps = number("steps", STEPS, count(1, 1000), "a whole number from 1 to 1000");
       const whole = (value) => count(1, steps)(value) && steps % value === 0;
-      const round = number("round", steps % 10 ? 1 : 10, whole, `a whole number that divides ${steps}, the number of steps`);
+      const dividing = `a whole number that divides ${steps}, the number of steps`;
+      const round = number("round", steps % 10 ? 1 : 10, whole, dividing);
       const shown = number("shown", steps, count(0, steps), `a whole number from 0 to ${steps}`);
       const exploit = oneOf("exploit", ["on", "off"]) === "on";
       const explore = oneOf("explore", ["on", "off"]) === "on";
@@ -404,27 +413,28 @@
         paths.map((path) => path.slice(0, shown - r * round + 1)));
     }
 
+    /** The best Q at the step that is shown, and who has it. */
     #best() {
       const now = this.#rounds().at(-1).map((path) => quality(path.at(-1)));
       const best = Math.max(...now);
-      return { best, member: now.indexOf(best) };
+      return { best, leaders: upTo(now.length).filter((i) => now[i] === best) };
     }
 
     #summary() {
       const { shown, steps, round, members, exploit, explore } = this.#now;
       const name = exploit ? (explore ? "PBT" : "Exploit only") : explore ? "Explore only" : "Neither: a grid";
-      const { best, member } = this.#best();
+      const { best, leaders } = this.#best();
       if (!shown) return `${name}. Step 0: all ${members} begin at (0.90, 0.90), where Q is ${place(best)}.`;
       const number = Math.ceil(shown / round);
       const parents = this.record.parents[number - 1];
-      const copies = parents.map((parent, i) => [i + 1, parent + 1]).filter(([i, parent]) => i !== parent);
-      const listed = copies.map(([i, parent]) => `${i} copied ${parent}`).join(", ");
-      let did = "";
-      if (number > 1 && exploit)
-        did = copies.length > 3 ? ` Before it ${copies.length} copied others.` : copies.length ? ` Before it ${listed}.` : " Before it nobody copied.";
-      else if (number > 1 && explore) did = " Before it everybody’s h was perturbed.";
-      return `${name}. Step ${shown} of ${steps}: best Q ${place(best)}, of member ${member + 1}. Round ${number} of ` +
-        `${steps / round}.${did}`;
+      const copies = upTo(members).filter((i) => parents[i] !== i);
+      const each = copies.map((i) => `${i + 1} copied ${parents[i] + 1}`).join(", ");
+      const many = copies.length > 3;
+      const copied = many ? `${copies.length} members copied another` : each ? `member ${each}` : "nobody copied";
+      const before = exploit ? copied : explore ? "every h was perturbed" : "";
+      const by = leaders.length === 1 ? `member ${leaders[0] + 1}` : `${leaders.length} members alike`;
+      return `${name}. Step ${shown} of ${steps}: best Q ${place(best)}, by ${by}. Round ${number} of ` +
+        `${steps / round}${number > 1 && before ? `, before which ${before}` : ""}.`;
     }
 
     #draw() {
@@ -444,7 +454,8 @@
         rounds.forEach((paths, r) => {
           const copied = r > 0 && this.record.parents[r][i] !== i;
           const points = paths[i].map((point, step) => at(point, r * round + step));
-          if (copied) jumps.push(this.#member("path", i, { d: `M${at(rounds[r - 1][i].at(-1), r * round)}L${points[0]}` }));
+          const from = copied && at(rounds[r - 1][i].at(-1), r * round);
+          if (copied) jumps.push(this.#member("path", i, { d: `M${from}L${points[0]}` }));
           line += (r && !copied ? "L" : "M") + points.join("L");
         });
         lines.push(this.#member("path", i, { d: line, class: "playground-line" }));
@@ -459,13 +470,13 @@
       return element;
     }
 
-    /** A dot a member, the best last and with a ring. */
+    /** A dot a member; those with the best Q last and with a ring. */
     #drawMembers(drawing, places) {
-      const { member: best } = this.#best();
-      const order = [...upTo(places.length).filter((i) => i !== best), best];
+      const { leaders } = this.#best();
+      const circle = (i, r, kind) => this.#member("circle", i, { cx: places[i][0], cy: places[i][1], r, class: kind });
       drawing.querySelector(".population-members").replaceChildren(
-        ...order.map((i) => this.#member("circle", i, { cx: places[i][0], cy: places[i][1], r: 5 })),
-        this.#member("circle", best, { cx: places[best][0], cy: places[best][1], r: 9, class: "population-ring" }),
+        ...upTo(places.length).filter((i) => !leaders.includes(i)).map((i) => circle(i, 5, "")),
+        ...leaders.flatMap((i) => [circle(i, 5, ""), circle(i, 9, "population-ring")]),
       );
     }
 
@@ -481,23 +492,19 @@
       drawing.querySelector(".playground-ground").replaceChildren(
         ...LEVELS.map((level, i) => {
           const r = radius(level) * (width / (x1 - x0));
-          const circle = svg("path", { d: `M${right(0) - r},${down(0)}a${r},${r} 0 1 0 ${2 * r},0a${r},${r} 0 1 0 ${-2 * r},0` });
+          const half = (across) => `a${r},${r} 0 1 0 ${across},0`;
+          const circle = svg("path", { d: `M${right(0) - r},${down(0)}${half(2 * r)}${half(-2 * r)}` });
           circle.style.setProperty("--level", (i + 1) / LEVELS.length);
           return circle;
         }),
       );
-      const name = (attributes, letter, index) => {
-        const text = svg("text", { ...attributes, class: "population-name" }, letter);
-        text.append(svg("tspan", { dy: 3, class: "population-index" }, index));
-        return text;
-      };
       drawing.querySelector(".playground-ticks").replaceChildren(
-        ...[0, 0.3, 0.6, 0.9].flatMap((tick) => [
+        ...[0.3, 0.6, 0.9].flatMap((tick) => [
           svg("text", { x: right(tick), y: height - 5, "text-anchor": "middle" }, setting(tick)),
-          ...(tick ? [svg("text", { x: 6, y: down(tick) + 4 }, setting(tick))] : []),
+          svg("text", { x: 6, y: down(tick) + 4 }, setting(tick)),
         ]),
-        name({ x: width - 20, y: height - 8 }, "θ", 0),
-        name({ x: 6, y: 16 }, "θ", 1),
+        name({ x: right(0.75), y: height - 7, "text-anchor": "middle" }, "θ", 0),
+        name({ x: 8, y: down(0.75) + 2 }, "θ", 1),
         ...LABELLED.map((level) => {
           const [cosine, sine] = [Math.cos(0.3), Math.sin(0.3)];
           const at = { x: right(radius(level) * cosine), y: down(radius(level) * sine) + 4, "text-anchor": "middle" };
@@ -509,10 +516,10 @@
       this.#drawPaths(drawing, ([x, y]) => `${right(x).toFixed(1)},${down(y).toFixed(1)}`);
       const ends = this.#rounds().at(-1).map((path) => path.at(-1));
       this.#drawMembers(drawing, ends.map(([x, y]) => [right(x), down(y)]));
-      const { member } = this.#best();
+      const best = ends[this.#best().leaders[0]];
       drawing.setAttribute("aria-label",
-        `Map of Q with its contour lines, circles around the top at (0, 0), and the paths of ${ends.length} members from ` +
-        `(0.9, 0.9); the best is at (${ends[member].map(place).join(", ")})`);
+        "Map of Q with its contour lines, circles around the top at (0, 0), and the paths of " +
+        `${ends.length} members from (0.9, 0.9); the best is at (${best.map(place).join(", ")})`);
     }
 
     #drawCurve() {
@@ -550,28 +557,23 @@
       const at = ([x, y]) => [left + x * side, below - y * side];
       const begun = this.#rounds().length;
       drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
-      const name = (attributes, index) => {
-        const text = svg("text", { ...attributes, class: "population-name" }, "h");
-        text.append(svg("tspan", { dy: 3, class: "population-index" }, index));
-        return text;
-      };
       drawing.querySelector(".playground-ticks").replaceChildren(
         svg("path", { d: `M${left},${below}h${side}v${-side}h${-side}Z` }),
         svg("text", { x: left, y: height - 4, "text-anchor": "middle" }, "0"),
         svg("text", { x: left + side, y: height - 4, "text-anchor": "middle" }, "1"),
         svg("text", { x: left - 6, y: below - side + 8, "text-anchor": "end" }, "1"),
-        name({ x: left + side / 2 - 6, y: height - 6 }, 0),
-        name({ x: 0, y: below - side / 2 + 4 }, 1),
+        name({ x: left + side / 2, y: height - 6, "text-anchor": "middle" }, "h", 0),
+        name({ x: 0, y: below - side / 2 + 4 }, "h", 1),
       );
       const trails = this.record.h.slice(0, begun);
       drawing.querySelector(".population-paths").replaceChildren(
         ...trails[0].map((_, i) =>
-          this.#member("path", i, { d: "M" + trails.map((h) => at(h[i]).join()).join("L"), class: "playground-line" })),
+          this.#member("path", i, { d: `M${trails.map((h) => at(h[i])).join("L")}`, class: "playground-line" })),
       );
       this.#drawMembers(drawing, trails.at(-1).map(at));
       drawing.setAttribute("aria-label",
-        `Hyperparameters h of all members, each from 0 to 1; the best has (${
-          trails.at(-1)[this.#best().member].map(place).join(", ")})`);
+        "Hyperparameters h of all members, each from 0 to 1; the best has " +
+        `(${trails.at(-1)[this.#best().leaders[0]].map(place).join(", ")})`);
     }
   }
 
