@@ -164,7 +164,7 @@
     <div class="playground-words"><p role="status"></p></div>
     <div class="population-panels">
       <figure class="playground-curve">
-        <figcaption><i>Q</i>, step by step; broad, the best</figcaption>
+        <figcaption><i>Q</i> by step; broad: best</figcaption>
         <svg role="img" focusable="false">
           <g class="playground-ticks"></g>
           <path class="population-best"></path>
@@ -421,20 +421,20 @@
     }
 
     #summary() {
-      const { shown, steps, round, members, exploit, explore } = this.#now;
-      const name = exploit ? (explore ? "PBT" : "Exploit only") : explore ? "Explore only" : "Neither: a grid";
+      const { shown, round, members, exploit, explore } = this.#now;
+      const name = exploit ? (explore ? "PBT" : "Exploit only") : explore ? "Explore only" : "Neither";
       const { best, leaders } = this.#best();
-      if (!shown) return `${name}. Step 0: all ${members} begin at (0.90, 0.90), where Q is ${place(best)}.`;
+      if (!shown) return `${name}, step 0: all ${members} begin at (0.90, 0.90), where Q is ${place(best)}.`;
       const number = Math.ceil(shown / round);
       const parents = this.record.parents[number - 1];
       const copies = upTo(members).filter((i) => parents[i] !== i);
       const each = copies.map((i) => `${i + 1} copied ${parents[i] + 1}`).join(", ");
-      const many = copies.length > 3;
+      const many = copies.length > 2;
       const copied = many ? `${copies.length} members copied another` : each ? `member ${each}` : "nobody copied";
-      const before = exploit ? copied : explore ? "every h was perturbed" : "";
+      const did = exploit ? copied : explore ? "every h was perturbed" : "nothing happened";
       const by = leaders.length === 1 ? `member ${leaders[0] + 1}` : `${leaders.length} members alike`;
-      return `${name}. Step ${shown} of ${steps}: best Q ${place(best)}, by ${by}. Round ${number} of ` +
-        `${steps / round}${number > 1 && before ? `, before which ${before}` : ""}.`;
+      const before = number > 1 ? ` Before round ${number}, ${did}.` : "";
+      return `${name}, step ${shown}: best Q ${place(best)}, by ${by}.${before}`;
     }
 
     #draw() {
