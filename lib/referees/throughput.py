@@ -1,8 +1,8 @@
-"""How many steps a second a population takes, as one stack of arrays and as processes under Ray Tune, and what memory.
+"""Populations as one stack of arrays and as processes under Ray Tune: steps a second, memory, and what a kill costs.
 
-    python -m lib.referees.throughput [--device cuda] [--parts stack ray large] [--again]
+    python -m lib.referees.throughput [--device cuda] [--parts stack ray large toy failures] [--again]
 
-Everything trains the same: the nets of `lib.experiments.population.Digits` by population based training, with a
+What is timed trains the same: the nets of `lib.experiments.population.Digits` by population based training, with a
 checkpoint after each round. The clock runs from the end of the first round to the end of the last: what it takes to
 start nets, and Ray's processes, is told apart. Each measurement has a process of its own, one thread for sums and
 products, and takes turns with nothing else; memory is that which is no file's and not shared.
@@ -11,41 +11,53 @@ products, and takes turns with nothing else; memory is that which is no file's a
 - ``ray``       `train_population_on_ray` on two processors: a whole one for each member, so that members take turns and
   processes are used again
 - ``large``     a population of 65,536, against the memory that the others let expect
+- ``toy``       runs of ours and of Ray's with other seeds, on the paper's toy: are their scores of one distribution?
+- ``failures``  two nodes of Ray, one of which is killed; and, three times, a driver that is killed and started again
 
-The record is written after each row; one that was stopped goes on where it was, and ``--again`` starts anew.
+The record is written after each row. One that was stopped goes on where it was; with ``--again`` each row of these
+parts is measured anew, and until then the old one stands.
 """
 
 import argparse
 import json
 import math
 import os
+import socket
 import subprocess
 import sys
 import tempfile
 import threading
 import time
 import uuid
+from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager, suppress
-from datetime import date
+from datetime import date, datetime
 from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
+import scipy.stats
 from tqdm import tqdm
 
-from lib.experiments.population import Digits
+from lib.experiments.population import Digits, Toy
 from lib.referees.machine import ROOT, machine, versions
 from lib.search.population import ancestors, train_population
+from lib.search.strategies import AddNoise, Perturb, Truncation
+from lib.search.workers import asynchronous
 
 SIZES = (1, 4, 16, 64, 256, 1024, 4096)
 STEPS = 50  # of a round
 LONG = 1000  # of a long round, in which Ray's cost of a round is spread over more steps
 WORK = {"cpu": 400_000, "cuda": 4_000_000}  # member-steps of a measurement
 LARGE = 65_536
-PARTS = ("stack", "ray", "large")
+TOY = {"members": 8, "rounds": 10, "steps": 10}
+OURS, RAYS = 20, 10  # runs of the toy
+ROUNDS = {"node": 60, "driver": 20}  # of four members, of 50 steps, while one of these is killed
+KILLS = 3  # of drivers
+PARTS = ("stack", "ray", "large", "toy", "failures")
 NO_MEMBERS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray's processes
 MARK = "STEP_SIZE_STARTED"
 
@@ -128,12 +140,10 @@ def _watched():
         while not over.wait(0.5):
             held, training = 0, 0
             for process in psutil.Process().children(recursive=True):
-                try:
-                    memory, name = process.memory_info(), " ".join(process.cmdline())
-                except psutil.Error:
-                    continue
-                held += memory.rss - memory.shared
-                training += name.startswith("ray::") and not name.startswith(NO_MEMBERS)
+                with suppress(psutil.Error):
+                    memory = process.memory_info()
+                    held += memory.rss - memory.shared
+                training += _trains(process)
             peak["bytes"], peak["processes"] = max(peak["bytes"], held), max(peak["processes"], training)
 
     watcher = threading.Thread(target=look)
@@ -218,6 +228,192 @@ def replays(record, task, steps, seed=0) -> bool:
     return all(same)
 
 
+# Ours and Ray's
+
+
+def toy(explore: str) -> dict:
+    """The best last scores of runs with other seeds, ours of members that end their rounds almost together, as Ray's
+    do; and the p-value of the test by Mann and Whitney that they are of one distribution."""
+    import ray
+
+    from lib.search.ray import train_population_on_ray
+
+    given = TOY | {"exploit": Truncation(0.25), "explore": {"perturb": Perturb(), "noise": AddNoise(0.1)}[explore]}
+    mine, its = [], []
+    for seed in range(OURS):
+        speeds = np.random.default_rng(seed).uniform(0.9, 1.1, TOY["members"])
+        mine.append(asynchronous(Toy(), **given, seed=seed, speeds=speeds).scores[-1].max())
+    ray.init(
+        "local",
+        num_cpus=2,
+        include_dashboard=False,
+        object_store_memory=10**8,
+        log_to_driver=False,
+        logging_level="error",
+        _node_ip_address="127.0.0.1",
+    )
+    try:
+        for seed in range(OURS, OURS + RAYS):
+            with tempfile.TemporaryDirectory() as storage:
+                record = train_population_on_ray(Toy(), **given, seed=seed, storage=storage)
+            its.append(record.scores[-1].max())
+    finally:
+        ray.shutdown()
+    medians = {"median of ours": np.median(mine).item(), "median of Ray's": np.median(its).item()}
+    return medians | {"p": scipy.stats.mannwhitneyu(mine, its).pvalue.item(), "ours": mine, "Ray's": its}
+
+
+# Failures
+
+
+class SlowDigits(Digits):
+    """A round takes a while, so that a kill finds it in the middle."""
+
+    def advance(self, state, settings, steps):
+        time.sleep(0.3)
+        return super().advance(state, settings, steps)
+
+
+def drive(storage, killed, address=None):
+    """The run of `failures`, or what is missing of it."""
+    from lib.search.ray import train_population_on_ray
+
+    workers = None if address else 2
+    return train_population_on_ray(
+        SlowDigits(), 4, ROUNDS[killed], STEPS, storage=storage, address=address, workers=workers
+    )
+
+
+def failures(killed: str, run: int = 0, seconds: float = 150) -> dict:
+    """What is left of a run of four members, when ``killed`` was killed with SIGKILL: a "node", one of two, while
+    members trained there; or the "driver", with all of Ray that it had started, after which it is started again.
+
+    Raises:
+        TimeoutError, RuntimeError: something that must come did not come.
+    """
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, processes() as (start, alive):
+        storage, token = Path(folder, "storage"), Path(folder, "token")
+        token.write_text(os.urandom(32).hex())
+        secret = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token), "RAY_USAGE_STATS_ENABLED": "0"}
+        os.environ.update(secret | {"PYTHONPATH": str(ROOT)})  # before Ray is imported, which reads it then
+        from lib.search.ray import read_rounds
+
+        def driver(address=None):
+            code = f"from lib.referees.throughput import drive; drive({str(storage)!r}, {killed!r}, {address!r})"
+            return start([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+
+        kill = {"node": _kill_node, "driver": _kill_driver}[killed]
+        found = kill(folder, start, alive, driver, lambda: read_rounds(storage), seconds)
+        record, done = drive(storage, killed), read_rounds(storage)  # it is there: this trains nothing
+    return found | {
+        "members": record.scores.shape[1],
+        "rounds": record.scores.shape[0],
+        "rounds behind the weights": [len(ancestors(record, i)) for i in range(record.scores.shape[1])],
+        "rounds done": len(done),
+        "rounds done twice": done_twice(done),
+        "weights replay to the bit": replays(record, Digits(), STEPS),
+    }
+
+
+def done_twice(rows: list[dict]) -> int:
+    """How many rounds a member did that it had done before: from the same weights, with the same settings. Those that
+    it did after it had copied are not among them."""
+    return len(rows) - len({(row["member"], row["from"], json.dumps(row["settings"])) for row in rows})
+
+
+def _kill_node(folder, start, alive, driver, rows, seconds):
+    import ray
+
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    command = [sys.executable, "-m", "ray.scripts.scripts", "start", "--block", "--node-ip-address=127.0.0.1"]
+    command += ["--num-cpus=2", "--object-store-memory=100000000"]
+
+    def node(name, *options):
+        told = Path(folder, name)
+        with open(told, "w") as out:
+            started = start([*command, *options], cwd=ROOT, stdout=out, stderr=subprocess.STDOUT)
+        wait_for(lambda: "Ray runtime started" in told.read_text(), seconds, f"the {name} node")
+        return started
+
+    node("head", "--head", f"--port={port}", "--include-dashboard=false", f"--temp-dir={folder}/ray")
+    second = node("second", f"--address=127.0.0.1:{port}")
+    ray.init(f"127.0.0.1:{port}", log_to_driver=False, logging_level="error")
+    nodes = lambda: sum(it["Alive"] for it in ray.nodes())
+    wait_for(lambda: nodes() == 2, seconds, "the second node")
+    drives = driver(f"127.0.0.1:{port}")
+    wait_for(lambda: _fewest(rows()) >= 5, seconds, "five rounds of each member")
+    there, before, began = sum(map(_trains, alive(second))), len(rows()), time.time()
+    end(alive, second)
+    wait_for(lambda: nodes() == 1, seconds, "word of the node's end")
+    noticed, meanwhile = time.time(), len(rows()) - before
+    wait_for(lambda: _fewest(rows(), noticed), seconds, "a round of each member on the node that is left")
+    wait_for(lambda: drives.poll() is not None, seconds, "the end of the run")
+    ray.shutdown()
+    if drives.returncode:
+        raise RuntimeError("throughput: the driver failed.")
+    return {
+        "members that trained there": there,
+        "rounds done when it was killed": before,
+        "rounds done until it was noticed": meanwhile,
+        "seconds until it was noticed": noticed - began,
+        "seconds until each member had gone on": _all_went_on(rows(), noticed) - began,
+    }
+
+
+def _kill_driver(folder, start, alive, driver, rows, seconds):
+    drives = begun(driver, rows, 12, seconds)
+    ended = len(alive())
+    drives.kill()
+    drives.wait()
+    end(alive)
+    before, began = len(rows()), time.time()
+    drives = begun(driver, rows, before + 4, seconds)
+    wait_for(lambda: drives.poll() is not None, seconds, "the end of the run")
+    if drives.returncode:
+        raise RuntimeError("throughput: the second driver failed.")
+    return {
+        "processes that were killed": ended,
+        "rounds done when it was killed": before,
+        "seconds until each member had gone on": _all_went_on(rows(), began) - began,
+    }
+
+
+def begun(drive, rows, many, seconds, tries=3):
+    """A driver that has come to so many rounds: on a busy machine Ray gives up at times, and is started again.
+
+    Raises:
+        TimeoutError, RuntimeError: it has not.
+    """
+    for _ in range(tries):
+        driver = drive()
+        wait_for(lambda it=driver: len(rows()) >= many or it.poll() is not None, seconds, "the first rounds")
+        if len(rows()) >= many:
+            return driver
+    raise RuntimeError(f"throughput: Ray did not start, {tries} times.")
+
+
+def _fewest(rows, since=0.0):
+    """How many rounds each of four members has ended, at least, since a time."""
+    counts = Counter(row["member"] for row in rows if row["time"] > since)
+    return min(counts[i] for i in range(4))
+
+
+def _all_went_on(rows, since):
+    """When each member had ended a round after a time."""
+    return max({row["member"]: row["time"] for row in reversed(rows) if row["time"] > since}.values())
+
+
+def _trains(process) -> bool:
+    """Whether a process is one in which Ray trains members."""
+    try:
+        name = " ".join(process.cmdline())
+    except psutil.Error:
+        return False
+    return name.startswith("ray::") and not name.startswith(NO_MEMBERS)
+
+
 # The record
 
 
@@ -230,10 +426,13 @@ def jobs(parts, device) -> list[dict]:
         turns = [(4, STEPS, 20), (16, STEPS, 10), (64, STEPS, 6), (64, LONG, 3)]
         rows += [{"part": "ray", "members": n, "steps": steps, "rounds": rounds} for n, steps, rounds in turns]
         rows.append({"part": "large", "library": "numpy", "members": LARGE, "steps": 10, "rounds": 3})
+        rows += [{"part": "toy", "explore": explore} for explore in ("perturb", "noise")]
+        rows.append({"part": "failures", "killed": "node"})
+        rows += [{"part": "failures", "killed": "driver", "run": run} for run in range(KILLS)]
     return [row for row in rows if row["part"] in parts]
 
 
-MEASURES = {"stack": stack, "ray": under_ray, "large": stack}
+MEASURES = {"stack": stack, "ray": under_ray, "large": stack, "toy": toy, "failures": failures}
 
 
 def measure(job: dict, device: str) -> dict:
@@ -241,10 +440,10 @@ def measure(job: dict, device: str) -> dict:
     given = {name: value for name, value in job.items() if name != "part"}
     if job["part"] in ("stack", "large"):
         given["device"] = device
-    load = os.getloadavg()[0]
+    now = {"at": datetime.now().strftime("%Y-%m-%d %H:%M"), "load before": round(os.getloadavg()[0], 2)}
     with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
         found = process.submit(MEASURES[job["part"]], **given).result()
-    return job | {"load before": round(load, 2)} | {name: _rounded(value) for name, value in found.items()}
+    return job | now | {name: _rounded(value) for name, value in found.items()}
 
 
 def _rounded(value):
@@ -279,6 +478,14 @@ def summary(rows: list[dict]) -> dict:
         for it in rows:
             if it["part"] == "large":
                 found["bytes a member of the large one"] = round(it["bytes a member"])
+    for it in rows:
+        if it["part"] == "toy":
+            found[f"p of the toy, {it['explore']}"] = it["p"]
+    kills = [it for it in rows if it["part"] == "failures"]
+    if kills:
+        found["kills"] = len(kills)
+        found["kills after which the weights replay"] = sum(it["weights replay to the bit"] for it in kills)
+        found["rounds done twice, at most"] = max(it["rounds done twice"] for it in kills)
     return found
 
 
@@ -305,19 +512,20 @@ def main(arguments=None) -> None:
             parser.error("--device cuda: PyTorch sees no GPU here.")
     path = ROOT / "results" / ("throughput.json" if given.device == "cpu" else "throughput-cuda.json")
     rows = json.loads(path.read_text())["rows"] if path.exists() else []
-    if given.again:
-        rows = [it for it in rows if it["part"] not in given.parts]
-    done = lambda job: any(all(it.get(name) == value for name, value in job.items()) for it in rows)
-    for job in tqdm([it for it in jobs(given.parts, given.device) if not done(it)], desc="rows", file=sys.stderr):
-        rows.append(measure(job, given.device))
+    is_of = lambda row, job: all(row.get(name) == value for name, value in job.items())
+    wanted = jobs(given.parts, given.device)
+    if not given.again:
+        wanted = [job for job in wanted if not any(is_of(row, job) for row in rows)]
+    for job in tqdm(wanted, desc="rows", file=sys.stderr):
+        rows = [row for row in rows if not is_of(row, job)] + [measure(job, given.device)]
         record = {
             "command": f"OMP_NUM_THREADS=1 python -m lib.referees.throughput --device {given.device}",
             "date": date.today().isoformat(),
             "unit": "rate: member-steps a second, from the end of the first round to that of the last; whole: with the "
-            "start; load: of the system, before the row was measured",
-            "seed": 0,
+            "start; load: of the system, before the row was measured, at the hour that it tells",
+            "seeds": f"0; of the toy, ours 0 to {OURS - 1}, Ray's {OURS} to {OURS + RAYS - 1}",
             "machine": machine(given.device),
-            "versions": versions("numpy", "torch", "ray", "array-api-compat"),
+            "versions": versions("numpy", "torch", "ray", "scipy", "array-api-compat"),
             "summary": summary(rows),
             "rows": rows,
         }
