@@ -24,6 +24,7 @@ import json
 import math
 import os
 import random
+import socket
 import time
 import uuid
 from collections import Counter
@@ -380,12 +381,9 @@ def _connected(address, workers):
     if ours:
         here = {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False}
         here |= {"_node_ip_address": "127.0.0.1"}
-        try:
-            ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else here))
-        except ConnectionError as error:
-            raise ValueError(
-                f"{WHERE}: no Ray cluster answers at the address {address!r}; start one. {error}"
-            ) from None
+        if address:
+            _check_answers(address)
+        ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else here))
     try:
         yield
     finally:
@@ -394,6 +392,18 @@ def _connected(address, workers):
         for name, value in before.items():
             if value is None:
                 os.environ.pop(name, None)
+
+
+def _check_answers(address):
+    """Asks first, since Ray waits for minutes where nobody is, and then ends the process."""
+    host, _, port = address.rpartition(":")
+    if not host or not port.isdecimal():
+        raise ValueError(f"{WHERE}: address must be host:port of a Ray cluster, got {address!r}.")
+    try:
+        socket.create_connection((host, int(port)), timeout=10).close()
+    except (OSError, OverflowError) as error:
+        raise ValueError(f"{WHERE}: nobody answers at the address {address!r} ({error}); start a node there: ray start "
+                         "--head.") from None  # fmt: skip
 
 
 def _record(run, rows, last, state, storage):

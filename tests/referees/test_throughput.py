@@ -5,12 +5,29 @@ import subprocess
 import sys
 import time
 
+import numpy as np
 import pytest
+import scipy.stats
 
 from lib.experiments.population import Toy
 from lib.referees import throughput
 from lib.referees.machine import ROOT
-from lib.referees.throughput import LARGE, LONG, SIZES, STEPS, Timed, end, jobs, processes, replays, stack, summary
+from lib.referees.throughput import (
+    KILLS,
+    LARGE,
+    LONG,
+    ROUNDS,
+    SIZES,
+    STEPS,
+    Timed,
+    done_twice,
+    end,
+    jobs,
+    processes,
+    replays,
+    stack,
+    summary,
+)
 from lib.search.population import train_population
 
 RECORD = json.loads((ROOT / "results" / "throughput.json").read_text())
@@ -89,6 +106,82 @@ def test_memory_grows_as_expected():
     expected, held = (RECORD["summary"][name] for name in ("bytes a member", "bytes a member of the large one"))
     assert held == pytest.approx(expected, rel=0.3)
     assert RECORD["summary"]["largest population"] > LARGE
+
+
+def test_ours_and_rays_are_of_one_distribution():
+    """At the level of 5 % for two tests: by Bonferroni 2.5 % each."""
+    rows = [row for row in RECORD["rows"] if row["part"] == "toy"]
+    assert [row["explore"] for row in rows] == ["perturb", "noise"]
+    for row in rows:
+        assert len(row["ours"]) >= 20
+        assert len(row["Ray's"]) >= 8
+        assert row["p"] == pytest.approx(scipy.stats.mannwhitneyu(row["ours"], row["Ray's"]).pvalue, abs=1e-5)
+        assert row["p"] > 0.025
+        assert row["median of ours"] == pytest.approx(np.median(row["ours"]), abs=1e-5)
+        assert row["median of Ray's"] == pytest.approx(np.median(row["Ray's"]), abs=1e-5)
+        assert np.std(row["ours"]) > 0.01  # else they would be alike whatever they did
+
+
+def test_a_kill_loses_nothing():
+    """All members come to the end, with the weights that their schedules make. What is done twice is what was done
+    since the last state that Ray had written of the whole: nothing, if the driver lives."""
+    rows = [row for row in RECORD["rows"] if row["part"] == "failures"]
+    assert [row["killed"] for row in rows] == ["node"] + ["driver"] * KILLS
+    for row in rows:
+        assert row["weights replay to the bit"] is True
+        assert row["rounds behind the weights"] == [row["rounds"]] * row["members"] == [ROUNDS[row["killed"]]] * 4
+        assert 0 < row["rounds done when it was killed"] < row["members"] * row["rounds"]
+        assert row["rounds done twice"] <= row["rounds done when it was killed"]
+        if row["killed"] == "node":
+            assert row["rounds done twice"] == 0
+            assert row["members that trained there"] > 0
+            assert 0 < row["seconds until it was noticed"] < row["seconds until each member had gone on"]
+    assert RECORD["summary"]["kills"] == RECORD["summary"]["kills after which the weights replay"] == len(rows)
+
+
+def test_rounds_are_done_twice_from_the_same_weights_with_the_same_settings():
+    rows = [
+        {"member": member, "from": before, "settings": {"lr": lr}}
+        for member, before, lr in [(0, "", 1), (1, "", 1), (0, "a", 1), (0, "a", 1), (0, "a", 2), (1, "a", 1)]
+    ]
+    assert done_twice(rows) == 1
+
+
+def test_all_have_gone_on_when_the_last_has():
+    rows = [{"member": i, "time": float(time)} for time, i in enumerate([0, 1, 2, 3, 0, 0, 1, 2, 0, 3, 3])]
+    assert throughput._all_went_on(rows, 3.5) == 9
+    assert throughput._fewest(rows) == 2
+    assert throughput._fewest(rows, 6.5) == 0
+
+
+def test_a_row_stands_until_it_is_measured_again(tmp_path, monkeypatch):
+    """Nothing is measured that is there; with --again everything of these parts is, and other rows stay."""
+    (tmp_path / "results").mkdir()
+    monkeypatch.setattr(throughput, "ROOT", tmp_path)
+    file, asked = tmp_path / "results" / "throughput.json", []
+
+    def measure(job, device):
+        asked.append(job)
+        assert len(json.loads(file.read_text())["rows"]) == len(RECORD["rows"])
+        return next(row for row in RECORD["rows"] if job.items() <= row.items()) | {"at": "now"}
+
+    monkeypatch.setattr(throughput, "measure", measure)
+    file.write_text(json.dumps(RECORD))
+    throughput.main([])
+    assert asked == []
+    throughput.main(["--parts", "ray", "--again"])
+    assert asked == jobs(["ray"], "cpu")
+    rows = json.loads(file.read_text())["rows"]
+    assert [row["part"] for row in rows if row.get("at") == "now"] == ["ray"] * len(asked)
+    assert [row for row in rows if row["part"] != "ray"] == [row for row in RECORD["rows"] if row["part"] != "ray"]
+
+
+def test_a_driver_that_does_not_start_is_started_again(monkeypatch):
+    monkeypatch.setattr(throughput, "wait_for", lambda condition, *_: None)
+    drivers = iter("abc")
+    assert throughput.begun(lambda: next(drivers), iter([[], [1], [1]]).__next__, 1, 1) == "b"
+    with pytest.raises(RuntimeError, match="Ray did not start, 3 times"):
+        throughput.begun(lambda: None, list, 1, 1)
 
 
 def test_replays_tells_what_is_false():
