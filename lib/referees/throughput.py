@@ -55,7 +55,7 @@ WORK = {"cpu": 400_000, "cuda": 4_000_000}  # member-steps of a measurement
 LARGE = 65_536
 TOY = {"members": 8, "rounds": 10, "steps": 10}
 OURS, RAYS = 20, 10  # runs of the toy
-ROUNDS = {"node": 60, "driver": 20}  # of four members, of 50 steps, while one of these is killed
+ROUNDS = {"node": 60, "driver": 40}  # of four members, of 50 steps, while one of these is killed
 KILLS = 3  # of drivers
 PARTS = ("stack", "ray", "large", "toy", "failures")
 NO_MEMBERS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray's processes
@@ -316,9 +316,17 @@ def failures(killed: str, run: int = 0, seconds: float = 150) -> dict:
 
 
 def done_twice(rows: list[dict]) -> int:
-    """How many rounds a member did that it had done before: from the same weights, with the same settings. Those that
-    it did after it had copied are not among them."""
-    return len(rows) - len({(row["member"], row["from"], json.dumps(row["settings"])) for row in rows})
+    """How many rounds members did anew, since they were set back to a state of their own: from there a member does
+    again, with the same settings, a round that it had done, and then all that it had done since. A member that copied
+    has other settings, and its rounds are not among these."""
+    twice, done = 0, {}
+    for row in rows:
+        its = done.setdefault(row["member"], [])
+        same = [i for i, it in enumerate(its) if (it["from"], it["settings"]) == (row["from"], row["settings"])]
+        if same:
+            twice += len(its) - same[-1]
+        its.append(row)
+    return twice
 
 
 def _kill_node(folder, start, alive, driver, rows, seconds):
@@ -363,7 +371,7 @@ def _kill_node(folder, start, alive, driver, rows, seconds):
 
 
 def _kill_driver(folder, start, alive, driver, rows, seconds):
-    drives = begun(driver, rows, 12, seconds)
+    drives = begun(driver, rows, 80, seconds)
     ended = len(alive())
     drives.kill()
     drives.wait()

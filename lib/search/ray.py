@@ -205,8 +205,10 @@ def train_population_on_ray(
         task, members, rounds, steps, explore, seed, settings: as for `train_population`; ``seed`` of the beginning.
         exploit: a `Truncation`.
         storage: a folder for the run, made if missing. If a run is there, it goes on: the driver may have been killed
-            at any moment. Ray keeps all checkpoints; the folder may go when the record is there. Ray's files in it are
-            pickles: restore none that others can write to.
+            at any moment. What members did since Ray last wrote down the state of the whole, they do again; it does so
+            every 10 s, or as ``TUNE_GLOBAL_CHECKPOINT_S`` in the environment says. Ray keeps all checkpoints; the
+            folder may go when the record is there. Ray's files in it are pickles: restore none that others can write
+            to.
         synchronous: must be False.
         address: of a cluster, "host:port"; None: Ray runs here.
         cpus: of a member while it trains. Are there more members than that gives place to, they take turns.
@@ -383,7 +385,15 @@ def _connected(address, workers):
         here |= {"_node_ip_address": "127.0.0.1"}
         if address:
             _check_answers(address)
-        ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else here))
+        try:
+            ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else here))
+        except ConnectionError as error:
+            if not address:
+                raise
+            raise ValueError(
+                f"{WHERE}: no Ray cluster lets this process in at the address {address!r} ({error}); is the token in "
+                "RAY_AUTH_TOKEN_PATH that of its nodes?"
+            ) from None
     try:
         yield
     finally:

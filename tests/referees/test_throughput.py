@@ -124,7 +124,7 @@ def test_ours_and_rays_are_of_one_distribution():
 
 def test_a_kill_loses_nothing():
     """All members come to the end, with the weights that their schedules make. What is done twice is what was done
-    since the last state that Ray had written of the whole: nothing, if the driver lives."""
+    since Ray last wrote down the state of the whole: nothing, if the driver lives."""
     rows = [row for row in RECORD["rows"] if row["part"] == "failures"]
     assert [row["killed"] for row in rows] == ["node"] + ["driver"] * KILLS
     for row in rows:
@@ -139,12 +139,18 @@ def test_a_kill_loses_nothing():
     assert RECORD["summary"]["kills"] == RECORD["summary"]["kills after which the weights replay"] == len(rows)
 
 
-def test_rounds_are_done_twice_from_the_same_weights_with_the_same_settings():
+def test_rounds_are_done_twice_after_a_member_was_set_back():
+    """Member 0 does rounds a, b and c, is set back to a, and does the last two anew, under other names; then it copies
+    member 1 twice. Member 1 does the same as one of 0's rounds, and is set back to its start."""
+    lines = {0: [("", 1), ("a", 1), ("b", 1), ("a", 1), ("B", 1), ("x", 2), ("x", 3)], 1: [("", 1), ("a", 1), ("", 1)]}
     rows = [
         {"member": member, "from": before, "settings": {"lr": lr}}
-        for member, before, lr in [(0, "", 1), (1, "", 1), (0, "a", 1), (0, "a", 1), (0, "a", 2), (1, "a", 1)]
+        for member, line in lines.items()
+        for before, lr in line
     ]
-    assert done_twice(rows) == 1
+    assert done_twice(rows[:7]) == 2
+    assert done_twice(rows) == 2 + 2
+    assert done_twice(rows[:3]) == 0
 
 
 def test_all_have_gone_on_when_the_last_has():

@@ -3,6 +3,7 @@
 import json
 import math
 import random
+import socket
 import subprocess
 import sys
 import time
@@ -498,3 +499,16 @@ def test_an_address_where_nobody_is(address, words, tmp_path):
     with pytest.raises(ValueError, match=words):
         tuned.train_population_on_ray(Toy(), 2, 2, 2, storage=tmp_path, address=address)
     assert not (tmp_path / "run.npz").exists()
+
+
+def test_a_cluster_that_lets_nobody_in(tmp_path, monkeypatch):
+    """Somebody listens, but Ray says what it says of a wrong token."""
+
+    def refuse(*_, **__):
+        raise ConnectionError("Failed to connect to Ray cluster")
+
+    monkeypatch.setattr(tuned.ray, "init", refuse)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        with pytest.raises(ValueError, match=r"lets this process in.*Failed.*is the token in RAY_AUTH_TOKEN_PATH that"):
+            tuned.train_population_on_ray(Toy(), 2, 2, 2, storage=tmp_path, address=address)
