@@ -42,7 +42,17 @@ WHERE = "population"  # begins the error messages
 
 
 class Run(NamedTuple):
-    """What is trained and how; see `train_population`."""
+    """What is trained and how.
+
+    Attributes:
+        task: see above.
+        members, rounds, steps: how many nets, rounds, and steps in a round.
+        exploit: function of (history, random), such as `Truncation`; None: nobody copies.
+        explore: function of (settings, space, random), such as `Perturb`, whose result the copies take; if there is no
+            ``exploit``, all do. None: nothing is changed. With both None this is a random search.
+        seed: of all draws; a whole number.
+        copy_settings: whether a copy takes the settings with the state. The paper's algorithm does.
+    """
 
     task: Any
     members: int
@@ -96,38 +106,21 @@ def survivors(record: Record) -> np.ndarray:
     return alive
 
 
-def train_population(
-    task,
-    members: int,
-    rounds: int,
-    steps: int,
-    *,
-    exploit: Callable | None = Truncation(),  # noqa: B008, it is frozen
-    explore: Callable | None = Perturb(),  # noqa: B008
-    seed: int = 0,
-    copy_settings: bool = True,
-    settings: dict | None = None,
-    path=None,
-) -> Record:
+def train_population(task, members: int, rounds: int, steps: int, *, settings=None, path=None, **options) -> Record:
     """Train a population in step: every round all advance, are scored, and, but after the last, exploit and explore.
 
     Args:
-        task: see above.
-        members, rounds, steps: how many nets, rounds, and steps in a round.
-        exploit: function of (history, random), such as `Truncation`; None: nobody copies.
-        explore: function of (settings, space, random), such as `Perturb`, whose result the copies take; if there is no
-            ``exploit``, all do. None: nothing is changed. With both None this is a random search.
-        seed: of all draws; a whole number.
+        task, members, rounds, steps: see `Run`.
         settings: to begin with, dict of arrays (members,); None: drawn from the space.
-        copy_settings: whether a copy takes the settings with the state. The paper's algorithm does.
         path: of a file, written after each round. If it is there, the run goes on from it. It may have been stopped at
             any moment, or have had fewer rounds.
+        options: ``exploit``, ``explore``, ``seed``, ``copy_settings``, with the defaults that `Run` has.
 
     Raises:
         TypeError, ValueError: an argument is out of range, the task breaks its word, or the file is damaged, foreign,
             or of another run.
     """
-    run = Run(task, members, rounds, steps, exploit, explore, seed, copy_settings)
+    run = Run(task, members, rounds, steps, **options)
     state, settings = begin(run, settings)
     log = []  # a row a round
     if path is not None and Path(path).exists():
@@ -143,7 +136,7 @@ def train_population(
     for round in range(len(log), rounds):
         parents = np.arange(members)
         if round > 0:
-            random = np.random.default_rng([seed, round])
+            random = np.random.default_rng([run.seed, round])
             parents, settings = exploit_and_explore(run, _history(log), settings, random)
             state = {name: taken(a, parents) for name, a in state.items()}
         state, scores = advance_and_score(run, state, settings)
