@@ -91,6 +91,11 @@ def example() -> dict:
     }
 
 
+def long_example() -> dict:
+    """One that takes long enough to be killed."""
+    return example() | {"rounds": 100}
+
+
 def _searched():
     return {"lr": LogUniform(1e-3, 1.0), "momentum": Uniform(0.0, 0.99), "weight_decay": LogUniform(1e-6, 1e-1)}
 
