@@ -106,7 +106,9 @@ def survivors(record: Record) -> np.ndarray:
     return alive
 
 
-def train_population(task, members: int, rounds: int, steps: int, *, settings=None, path=None, **options) -> Record:
+def train_population(
+    task, members: int, rounds: int, steps: int, *, settings: dict | None = None, path=None, **options
+) -> Record:
     """Train a population in step: every round all advance, are scored, and, but after the last, exploit and explore.
 
     Args:
