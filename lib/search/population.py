@@ -107,8 +107,9 @@ def survivors(record: Record) -> np.ndarray:
 
 
 def train_population(
-    task, members: int, rounds: int, steps: int, *, settings: dict | None = None, path=None, **options
-) -> Record:
+    task, members: int, rounds: int, steps: int,
+    *, settings: dict | None = None, path=None, **options
+) -> Record:  # fmt: skip
     """Train a population in step: every round all advance, are scored, and, but after the last, exploit and explore.
 
     Args:
@@ -126,20 +127,13 @@ def train_population(
     state, settings = begin(run, settings)
     log = []  # a row a round
     if path is not None and Path(path).exists():
-        kept = load(path, run)
-        state, log = restored(kept["state"], state, path), rows_of(kept["log"])
-        if len(log) > rounds:
-            raise ValueError(f"{WHERE}: {path} holds {len(log)} rounds, more than {rounds}; ask for as many.")
-        if any(np.any(log[0][name] != values) for name, values in settings.items()):
-            raise ValueError(
-                f"{WHERE}: {path} was begun with other settings; begin with those, or choose another path."
-            )
-        settings = {name: log[-1][name] for name in settings}
+        state, settings, log = _resumed(path, run, state, settings)
     for round in range(len(log), rounds):
         parents = np.arange(members)
         if round > 0:
             random = np.random.default_rng([run.seed, round])
-            parents, settings = exploit_and_explore(run, _history(log), settings, random)
+            history = _history(log)
+            parents, settings = exploit_and_explore(run, history, settings, random)
             state = {name: taken(a, parents) for name, a in state.items()}
         state, scores = advance_and_score(run, state, settings)
         came = {"parents": parents, "parent_rounds": np.full(members, round - 1)}
@@ -147,6 +141,17 @@ def train_population(
         if path is not None:
             save(path, run, state=state, log=columns_of(log))
     return record_of(columns_of(log), state)
+
+
+def _resumed(path, run, state, settings):
+    """The state, the settings and the log after the last round that a file holds, if it is of this run."""
+    kept = load(path, run)
+    state, log = restored(kept["state"], state, path), rows_of(kept["log"])
+    if len(log) > run.rounds:
+        raise ValueError(f"{WHERE}: {path} holds {len(log)} rounds, more than {run.rounds}; ask for as many.")
+    if any(np.any(log[0][name] != values) for name, values in settings.items()):
+        raise ValueError(f"{WHERE}: {path} was begun with other settings; begin with those, or choose another path.")
+    return state, {name: log[-1][name] for name in settings}, log
 
 
 def begin(run, settings=None):

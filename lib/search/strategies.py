@@ -54,7 +54,7 @@ class Truncation:
     def __call__(self, history, random):
         rank = ranks(history[-1], random)
         members = len(rank)
-        cut = max(1, int(self.share * members + 1e-9))  # 0.29 * 100 is a little less than 29
+        cut = max(1, int(self.share * members + 1e-9))  # 0.29 * 100 < 29
         best = rank.argsort()[members - cut :]
         return np.where(rank < cut, random.choice(best, members), np.arange(members))
 
