@@ -36,7 +36,7 @@ from lib.experiments.population import (
 from lib.networks import accuracy, cross_entropy, forward, relu, value_and_grad
 from lib.optimizers import RULES, adam, adamw, gradient_descent, l2, lars, momentum, muon, rmsprop, sophia
 from lib.schedules import cosine, linear
-from lib.search.population import schedule, train_population
+from lib.search.population import Record, schedule, train_population
 from lib.search.space import Choice, LogUniform, Uniform, at_shares
 
 LIBRARIES = {"numpy": array_api_compat.numpy, "torch": array_api_compat.torch}
@@ -371,6 +371,11 @@ def test_a_random_search_is_its_members_trained_alone():
     again = train_population(SMALL, 4, 3, 10, exploit=None, explore=None, seed=2)
     assert (record.state["x"] == again.state["x"]).all()
     assert winner(record) == int(np.argmax(record.scores[-1]))
+
+
+def test_the_winner_is_the_best_of_the_last_round():
+    scores = np.array([[9.0, 0, 0], [1, 2, np.nan]])
+    assert winner(Record(scores, {}, np.zeros((2, 3), int), np.zeros((2, 3), int), {})) == 1
 
 
 def test_early_stopping_keeps_the_best_and_changes_nothing():
