@@ -313,6 +313,7 @@ class Digits:
 RECORD = Path(__file__).parents[2] / "results" / "population_digits.json"
 STEPS, MEMBERS, ROUNDS, FRESH = 1000, 16, 20, 16
 COUNTS, LENGTHS = (4, 8, 32, 64), (5, 10, 50, 100)
+TIMES = (0.5, 1, 2, 4)  # of a schedule's mean rate, held constant
 SHAPES = {
     "constant": None,
     "cosine": partial(cosine, lr=1.0, steps=STEPS),
@@ -371,6 +372,35 @@ def retrained(task: Digits, schedules: dict, steps: int, nets: int = FRESH, seed
     return state
 
 
+def constants(task: Digits, schedules: dict) -> list[float]:
+    """What a schedule owes to its course: the mean test loss of fresh nets that are trained by the (geometric) mean of
+    each of its settings all the way, the rate `TIMES` that."""
+    means = {key: np.exp(np.log(values).mean(keepdims=True)) for key, values in schedules.items()}
+    at = lambda times: retrained(task, means | {"lr": times * means["lr"]}, STEPS)
+    return [round(float(task.losses(at(times), "test").mean()), 5) for times in TIMES]
+
+
+class NoTrend(TTest):
+    """Sees the scores less the median of all members in that round."""
+
+    def __call__(self, history, random):
+        median = np.nanmedian(history, axis=1, keepdims=True)
+        return super().__call__(history - median, random)
+
+
+@dataclass(frozen=True)
+class PerturbGap:
+    """`Perturb`, with the factors on 1 - momentum."""
+
+    def __call__(self, settings, space, random):
+        moved = Perturb()(settings, space, random)
+        if "momentum" in settings:
+            values, ends = settings["momentum"], space["momentum"]
+            values = 1 - (1 - values) * random.choice((0.8, 1.2), len(values))
+            moved["momentum"] = np.clip(values, ends.low, ends.high)
+        return moved
+
+
 def contenders() -> dict[str, tuple]:
     """By name: a function of (task, seed) to a `Record`, the factor of its task, and its rounds."""
 
@@ -387,24 +417,41 @@ def contenders() -> dict[str, tuple]:
     options = {
         "tournament": {"exploit": BinaryTournament()},
         "t-test": {"exploit": TTest()},
+        "t-test, no trend": {"exploit": NoTrend()},
         "no explore": {"explore": None},
         "factors 0.5, 2": {"explore": Perturb((0.5, 2.0))},
+        "factors 0.8, 1.25": {"explore": Perturb((0.8, 1.25))},
+        "factors on 1 - momentum": {"explore": PerturbGap()},
         "resample 0.25": {"explore": Resample(0.25, Perturb())},
     }
     found |= {f"PBT, {name}": (population(**given), None, ROUNDS) for name, given in options.items()}
     found |= {f"PBT, {n} rounds": (population(rounds=n), None, n) for n in LENGTHS}
+    for n in (50, 100):  # as fast a step as 20 rounds
+        slower = Perturb((0.8 ** (ROUNDS / n), 1.2 ** (ROUNDS / n)))
+        found[f"PBT, {n} rounds, small factors"] = population(rounds=n, explore=slower), None, n
+    found["cosine, 24 members"] = searched(24), SHAPES["cosine"], 1  # as dear as PBT with its looks
     for n in COUNTS:
         found |= {f"{name}, {n} members": (searched(n), SHAPES[name], 1) for name in ("constant", "cosine")}
         found[f"PBT, {n} members"] = population(n), None, ROUNDS
     return found
 
 
-def compare(seed: int) -> dict:
+def compare(seed: int, kept: dict | None = None) -> dict:
     """All contenders on one split of the data, with one seed: losses of the winner, who is chosen on the validation
     set, on that set and on the test set; the accuracy there; and the mean test loss of `FRESH` nets that are trained by
-    the winner's schedules from the beginning. All begin with the settings and the nets that the seed draws."""
+    the winner's schedules from the beginning. All begin with the settings and the nets that the seed draws. For PBT
+    also `constants`.
+
+    Args:
+        kept: what an earlier call for this seed returned; contenders that it has are not trained again.
+    """
+    kept = kept or {"losses": {}, "schedules": {}}
     losses, schedules = {}, {}
     for name, (train, factor, rounds) in contenders().items():
+        if name in kept["losses"]:
+            losses[name] = kept["losses"][name]
+            schedules |= {name: kept["schedules"][name]} if name in kept["schedules"] else {}
+            continue
         task = Digits(seed=seed, batch=4, factor=factor)
         record = train(task, seed)
         best = winner(record)
@@ -415,7 +462,8 @@ def compare(seed: int) -> dict:
         losses[name] = [round(float(it), 5) for it in measured]
         if "members" not in name:
             schedules[name] = {key: [float(f"{value:.4g}") for value in values] for key, values in found.items()}
-    return {"seed": seed, "losses": losses, "schedules": schedules}
+    held = kept.get("constants") or constants(Digits(seed=seed, batch=4), schedules["PBT"])
+    return {"seed": seed, "losses": losses, "constants": held, "schedules": schedules}
 
 
 def main(arguments=None) -> None:
@@ -429,6 +477,7 @@ def main(arguments=None) -> None:
         "command": "python -m lib.experiments.population",
         "columns": "of the winner on validation: validation loss, test loss, test accuracy; mean test loss of "
         f"{FRESH} fresh nets by its schedules",
+        "constants": f"mean test loss of {FRESH} fresh nets by the means of PBT's schedules, the rate times {TIMES}",
         "steps": STEPS,
         "machine": {"processor": platform.machine(), "cores": os.cpu_count(), "system": platform.system()},
         "versions": {"python": platform.python_version(), "numpy": np.__version__},
@@ -439,8 +488,10 @@ def main(arguments=None) -> None:
         if {name: kept[name] for name in about} != about:
             parser.error(f"{RECORD} was begun on another machine or by other code; delete it, and all is trained anew")
         done = kept["runs"]
-    for seed in tqdm(range(len(done), given.seeds), desc="seeds", file=sys.stderr):
-        done.append(compare(seed))
+    whole = [run["losses"].keys() == contenders().keys() and "constants" in run for run in done]
+    todo = [seed for seed in range(max(given.seeds, len(done))) if not (seed < len(done) and whole[seed])]
+    for seed in tqdm(todo, desc="seeds", file=sys.stderr):
+        done[seed : seed + 1] = [compare(seed, done[seed] if seed < len(done) else None)]
         beside = RECORD.with_suffix(".partial")
         beside.write_text(json.dumps(about | {"runs": done}) + "\n")
         os.replace(beside, RECORD)
