@@ -5,7 +5,7 @@ once for NumPy and PyTorch, on a CPU or a GPU.
 
     python -m lib.experiments.population
 
-compares populations with random searches over schedules of a fixed shape, at equal compute, and writes
+compares populations with random searches over schedules of a fixed shape, in equally many steps, and writes
 ``results/population_digits.json``; see `compare`. Stopped and started again, it goes on.
 """
 

@@ -77,9 +77,9 @@ RIGHT = [
     (5, 0.562),
     (6, line),
     (6, lambda parents, member: np.array(line(parents, member))),
-    (7, {"A": "winners explore", "B": "velocity stays behind", "C": "only weights are copied"}),
-    (8, 20),
-    (8, np.int64(20)),
+    (7, {"A": "everybody explores", "B": "velocity stays behind", "C": "only weights are copied"}),
+    (8, 0.3),
+    (8, np.float64(0.3)),
 ]
 
 WRONG = [
@@ -117,14 +117,14 @@ WRONG = [
     (6, lambda parents, member: line(parents, member)[1:], "One member a round"),
     (6, lambda parents, member: parents[:, member], "the parent's own parent"),
     (6, lambda parents, member: [member] * len(parents), "the line is"),
-    (7, {"A": "winners explore"}, "one fault for each suspect"),
+    (7, {"A": "everybody explores"}, "one fault for each suspect"),
     (7, {"A": "velocity stays behind", "B": "velocity stays behind", "C": "only weights are copied"}, "A is innocent"),
-    (7, {"A": "winners explore", "B": "rates leave the space", "C": "only weights are copied"}, "B is innocent"),
-    (7, {"A": "winners explore", "B": "magic", "C": "only weights are copied"}, "not on the list"),
-    (8, 50, "with flat directions"),
-    (8, 200, "too few"),
-    (8, 5, "decays too early"),
-    (8, 30, "One of 5, 20, 50 and 200"),
+    (7, {"A": "everybody explores", "B": "rates leave the space", "C": "only weights are copied"}, "B is innocent"),
+    (7, {"A": "everybody explores", "B": "magic", "C": "only weights are copied"}, "not on the list"),
+    (8, 0.1, "with flat directions"),
+    (8, 0.03, "still high"),
+    (8, 1, "falls too soon"),
+    (8, 0.2, "One of 1, 0.3, 0.1 and 0.03"),
 ]
 
 test_right, test_wrong, test_open = exercise_tests(check, RIGHT, WRONG)
@@ -150,7 +150,7 @@ def test_a_suspect_has_its_fault_and_no_other(name):
     assert weights.tolist() == [0, 2, 2, 3]
     fault = next(fault for fault, (who, _) in FAULTS.items() if who == name)
     assert (velocities.tolist() == [10, 12, 12, 13]) == (fault != "velocity stays behind")
-    assert (rates[[0, 2, 3]].tolist() == [1, 7, 10]) == (fault != "winners explore")
+    assert (rates[[0, 2, 3]].tolist() == [1, 7, 10]) == (fault != "everybody explores")
     assert (rates[1] / 7 == pytest.approx(0.8) or rates[1] / 7 == pytest.approx(1.2)) == (
         fault != "only weights are copied"
     )
