@@ -20,7 +20,10 @@ from lib.experiments.population import (
     MEMBERS,
     ROUNDS,
     STEPS,
+    TIMES,
     Digits,
+    NoTrend,
+    PerturbGap,
     Toy,
     compare,
     contenders,
@@ -38,6 +41,7 @@ from lib.optimizers import RULES, adam, adamw, gradient_descent, l2, lars, momen
 from lib.schedules import cosine, linear
 from lib.search.population import Record, schedule, train_population
 from lib.search.space import Choice, LogUniform, Uniform, at_shares
+from lib.search.strategies import TTest
 
 LIBRARIES = {"numpy": array_api_compat.numpy, "torch": array_api_compat.torch}
 RATE = {"lr": LogUniform(1e-3, 0.05)}
@@ -452,19 +456,62 @@ def test_compare(monkeypatch):
     assert test == pytest.approx(task.losses(record.state, "test")[best], abs=1e-5)
     assert accuracy == pytest.approx(task.accuracies(record.state, "test")[best], abs=1e-5)
     assert all(0.02 < numbers[3] < 1 for numbers in found["losses"].values())
+    means = {key: np.exp(np.mean(np.log(values))) for key, values in found["schedules"]["PBT"].items()}
+    for times, loss in zip(TIMES, found["constants"], strict=True):
+        held = {key: np.array([value * times if key == "lr" else value]) for key, value in means.items()}
+        assert loss == pytest.approx(task.losses(retrained(task, held, STEPS), "test").mean(), abs=1e-5)
+
+
+def test_what_is_kept_is_not_trained_again(monkeypatch):
+    few = {name: contenders()[name] for name in ("PBT", "cosine")}
+    monkeypatch.setattr(population, "FRESH", 2)
+    monkeypatch.setattr(population, "contenders", lambda: {"PBT": few["PBT"]})
+    whole = compare(3)
+    kept = whole | {"losses": {"PBT": [1, 2, 3, 4], "gone": [0] * 4}, "constants": [9]}
+    monkeypatch.setattr(population, "contenders", lambda: few)
+    found = compare(3, kept)
+    assert list(found["losses"]) == ["PBT", "cosine"]
+    assert found["losses"]["PBT"] == [1, 2, 3, 4]
+    assert found["losses"]["cosine"][1] < 0.3
+    assert found["schedules"]["PBT"] == whole["schedules"]["PBT"]
+    assert found["constants"] == [9]
+    del kept["constants"]
+    assert compare(3, kept)["constants"] == whole["constants"]
+
+
+def test_without_the_trend_that_all_share():
+    draw = np.random.default_rng(0)
+    better, trend = np.array([0.0, 0.5]), np.arange(10.0)[:, None]
+    history = trend + better + 0.1 * draw.standard_normal((10, 2))
+    assert TTest()(history, draw).tolist() == [0, 1]
+    assert NoTrend()(history, draw).tolist() == [1, 1]
+
+
+def test_factors_on_the_gap_of_momentum():
+    space = {"lr": LogUniform(1e-3, 1), "momentum": Uniform(0, 0.99)}
+    settings = {"lr": np.full(40, 0.1), "momentum": np.full(40, 0.9)}
+    found = PerturbGap()(settings, space, np.random.default_rng(0))
+    assert np.unique(found["lr"]).tolist() == pytest.approx([0.08, 0.12])
+    assert np.unique(found["momentum"]).tolist() == pytest.approx([0.88, 0.92])
+    assert PerturbGap()(settings | {"momentum": np.full(40, 0.99)}, space, np.random.default_rng(0))[
+        "momentum"
+    ].max() == pytest.approx(0.99)
+    assert PerturbGap()({"lr": settings["lr"]}, space, np.random.default_rng(0)).keys() == {"lr"}
 
 
 def test_the_record_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(population, "RECORD", tmp_path / "record.json")
     asked = []
 
-    def fake(seed):
+    def fake(seed, kept):
         asked.append(seed)
         if len(asked) == 3:
             raise KeyboardInterrupt
-        return {"seed": seed}
+        added = [*(kept["losses"] if kept else []), *population.contenders()]
+        return {"seed": seed, "losses": dict.fromkeys(added), "constants": []}
 
     monkeypatch.setattr(population, "compare", fake)
+    monkeypatch.setattr(population, "contenders", lambda: {"a": None})
     with pytest.raises(KeyboardInterrupt):
         main(["--seeds", "4"])
     main(["--seeds", "4"])
@@ -473,6 +520,13 @@ def test_the_record_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
     assert [run["seed"] for run in record["runs"]] == [0, 1, 2, 3]
     assert {"command", "machine", "versions", "columns", "steps"} < record.keys()
     assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+    main(["--seeds", "4"])
+    assert len(asked) == 5
+    monkeypatch.setattr(population, "contenders", lambda: {"a": None, "b": None})
+    main(["--seeds", "2"])  # an arm was added: those that lack it, and no others
+    assert asked[5:] == [0, 1, 2, 3]
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert [list(run["losses"]) for run in record["runs"]] == [["a", "b"]] * 4
     monkeypatch.setattr(population, "STEPS", 7)
     with pytest.raises(SystemExit):
         main(["--seeds", "5"])
@@ -489,6 +543,7 @@ def test_the_record_in_the_project_has_all_that_the_page_draws():
     for run in record["runs"]:
         assert run["losses"].keys() == contenders().keys()
         assert all(len(numbers) == 4 for numbers in run["losses"].values())
+        assert len(run["constants"]) == len(TIMES)
         for name, (_, _, rounds) in contenders().items():
             if "members" not in name:
                 assert all(len(values) == rounds for values in run["schedules"][name].values())
