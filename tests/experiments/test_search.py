@@ -37,7 +37,6 @@ from lib.experiments.search import (
     summary,
     tabulate,
     train,
-    train_cells,
 )
 from lib.search.search import Trial
 from lib.search.space import at_shares
@@ -140,29 +139,30 @@ def test_gradients_by_differences():
 
 
 def test_a_table_that_was_stopped_goes_on(tmp_path, monkeypatch):
-    monkeypatch.setattr(experiment, "TASKS", range(1))
-    monkeypatch.setattr(experiment, "EPOCHS", 1)
-    calls = []
+    stacks = [(batch, kind) for batch in BATCHES for kind in KINDS_OF_NET]
+    calls, most = [], 5
 
-    def dies(task, batch, activation):
-        if len(calls) == 5:
+    def stands_in(task, batch, activation):
+        if len(calls) == most:
             raise KeyboardInterrupt
         calls.append((batch, activation))
-        value = 1 + BATCHES.index(batch) * 3 + KINDS_OF_NET.index(activation)
-        return dict.fromkeys(("validation", "test"), np.full((16, 4, 1), value, dtype=np.uint16))
+        losses = np.full((16, 4, 1), 1 + stacks.index((batch, activation)), dtype=np.uint16)
+        return {"validation": losses, "test": losses}
 
-    monkeypatch.setattr(experiment, "train_cells", dies)
+    monkeypatch.setattr(experiment, "TASKS", range(1))
+    monkeypatch.setattr(experiment, "EPOCHS", 1)
+    monkeypatch.setattr(experiment, "train_cells", stands_in)
     with pytest.raises(KeyboardInterrupt):
         tabulate(tmp_path / "table.npz", again=False)
-    first, calls[:] = list(calls), []
-    monkeypatch.setattr(experiment, "train_cells", lambda *given: calls.append(given[1:]) or dies(*given) if len(calls) < 5 else dies(*given))
-    calls.clear()
-    monkeypatch.setattr(experiment, "train_cells", lambda task, batch, activation: (calls.append((batch, activation)), dict.fromkeys(("validation", "test"), np.full((16, 4, 1), 1 + BATCHES.index(batch) * 3 + KINDS_OF_NET.index(activation), dtype=np.uint16)))[1])
+    assert calls == stacks[:5]
+    calls, most = [], 12
     tabulate(tmp_path / "table.npz", again=False)
-    assert len(first) == 5
-    assert calls == [(batch, kind) for batch in BATCHES[1:] for kind in KINDS_OF_NET]  # saved after each batch size
+    assert calls == stacks[3:]  # what was done is written after each batch size
     with np.load(tmp_path / "table.npz") as stored:
-        assert stored["validation"][0, 0, :, :, 0, 0].ravel().tolist() == list(range(1, 13))
+        assert stored["test"][0, 0, :, :, 0, 0].ravel().tolist() == list(range(1, 13))
+    calls = []
+    tabulate(tmp_path / "table.npz", again=True)
+    assert calls == stacks
 
 
 def test_lookup(table):

@@ -1,0 +1,283 @@
+"""The exercises of the chapter on grid, random and adaptive search.
+
+A typical mistake is recognized by making it: each function below has one error, and an answer that agrees with one of
+them is told which.
+"""
+
+import math
+
+import numpy as np
+
+from lib.exercises import Exercises, Wrong, convict, mistaken, near, result_of, several
+from lib.search.halving import promotable
+from lib.search.stopping import worse_than_median
+
+check = Exercises()
+
+
+@check.exercise(1)
+def how_many(answer):
+    """How many draws find one of the best 1 percent with a chance of 95 percent."""
+    mistaken(answer, 59, "That is for the best 5 percent; the best 1 percent are asked for.", 1e-2)
+    mistaken(answer, 95, "Chances do not add up: two draws may both be among the best, or neither.", 1e-9)
+    mistaken(answer, 100, "One in a hundred is among the best, on average; but 100 draws may well miss it.", 1e-9)
+    mistaken(answer, 5, "Turned around: p is 0.01, and 1 - P is 0.05.", 0.2)
+    near(answer, 299, 0.004, "Solve 1 - 0.99**n = 0.95, and round up.")
+    return "Five times as many as for the best 5 percent. The number of dimensions does not come in."
+
+
+@check.exercise(2)
+def a_grid(answer):
+    """(trainings, rates) of a grid with five values of each of four settings."""
+    trainings, rates = several(answer, "(trainings, rates)")
+    mistaken(trainings, 20, "Every combination is tried: multiply.", 1e-9)
+    mistaken(trainings, 1024, "Turned around: five values to the power of four settings.", 1e-9)
+    near(trainings, 625, 1e-9, "Every combination is tried: 5 times 5 times 5 times 5.")
+    mistaken(rates, 625, "The trainings are right. But each rate is tried with all values of the others.", 1e-9)
+    mistaken(rates, 125, "The trainings are right. 125 is how often each rate is tried.", 1e-9)
+    near(rates, 5, 1e-9, "The trainings are right. How many values of the rate are on the grid?")
+    return "A random search of 625 trainings tries 625 rates."
+
+
+def evenly(u, low, high):
+    return low + u * (high - low)
+
+
+def squared(u, low, high):
+    return low * (high / low) ** (u**2)
+
+
+def turned(u, low, high):
+    return high * (low / high) ** u
+
+
+def tens(u, low, high):
+    return 10 ** (low + u * (high - low))
+
+
+def no_exponential(u, low, high):
+    return (1 - u) * np.log(low) + u * np.log(high)
+
+
+QUANTILES = {
+    evenly: "Equal intervals are equally likely there; equal factors should be. Half of these rates lie in the top half.",
+    turned: "Turned around: u = 0 shall give low.",
+    tens: "low and high are rates and no powers of ten: take their logarithms first.",
+    no_exponential: "These are the logarithms of the rates: raise e to them.",
+    squared: "The logarithm has to go evenly with u.",
+}
+
+
+@check.exercise(3)
+def quantile(answer):
+    """A function (u, low, high) -> the rate at share u, equal factors equally likely."""
+    u = np.linspace(0, 1, 11)
+    with np.errstate(all="ignore"):
+        given = np.asarray(result_of(answer, u, 1e-4, 1.0), dtype=float)
+        for mistake, hint in QUANTILES.items():
+            mistaken(given, mistake(u, 1e-4, 1.0), hint, 1e-9)
+    near(given, 1e-4 ** (1 - u), 1e-9, "Take logarithms of both ends, mix them, and come back.")
+    other = np.asarray(answer(u, 0.01, 5.0), dtype=float)
+    near(other, 0.01 * 500**u, 1e-9, "Right for 1e-4 to 1 only: use low and high.")
+    return "A third of the draws lies between 0.0001 and 0.002, where evenly drawn ones hardly ever come."
+
+
+@check.exercise(4)
+def cost(answer):
+    """(from scratch, resumed) epochs of halving: 81 trainings from 1 epoch to 81, one in three going on."""
+    anew, resumed = several(answer, "(from scratch, resumed)")
+    mistaken(anew, 81 * 81, "That is what 81 trainings to the end cost; most of these end early.", 1e-9)
+    mistaken(anew, 324, "There are five rungs: 81 trainings, then 27, 9, 3 and 1.", 1e-9)
+    mistaken(anew, 297, "That is the other one: from scratch every rung pays for all of its epochs.", 1e-9)
+    mistaken(anew, 121, "That is the number of trainings; each takes as many epochs as its rung says.", 1e-9)
+    near(anew, 405, 1e-9, "Each of five rungs costs trainings times epochs, the same for all.")
+    mistaken(resumed, 405, "From scratch is right. If a training goes on, it pays for the new epochs alone.", 1e-9)
+    near(resumed, 297, 1e-9, "From scratch is right. Resumed: 81 + 27 * 2 + 9 * 6 + 3 * 18 + 54.")
+    return "81 settings were tried for the price of fewer than four whole trainings."
+
+
+def last_against_means(losses, completed):
+    return len(completed) > 0 and losses[-1] > np.median(np.mean(completed[:, : len(losses)], axis=1))
+
+
+def best_against_now(losses, completed):
+    return len(completed) > 0 and min(losses) > np.median(completed[:, len(losses) - 1])
+
+
+def best_against_all(losses, completed):
+    return len(completed) > 0 and min(losses) > np.median(np.mean(completed, axis=1))
+
+
+def mean_of_means(losses, completed):
+    return len(completed) > 0 and min(losses) > np.mean(np.mean(completed[:, : len(losses)], axis=1))
+
+
+def best_against_best(losses, completed):
+    return len(completed) > 0 and min(losses) > np.median(np.min(completed[:, : len(losses)], axis=1))
+
+
+def keeps_the_bad(losses, completed):
+    return len(completed) > 0 and not worse_than_median(losses, completed)
+
+
+MEDIANS = {
+    last_against_means: "You compare the last loss; the best so far is asked for.",
+    best_against_now: "That is Optuna's rule: the losses of the others now. Take the means of theirs so far.",
+    best_against_all: "The others' means are over all of their looks: take as many as the training has had.",
+    mean_of_means: "That is the mean over the trainings, not the median.",
+    best_against_best: "You compare with the others' best so far; the rule takes their means so far.",
+    keeps_the_bad: "Turned around: stop if it is higher.",
+}
+
+
+def _situations():
+    draw = np.random.default_rng(3)
+    for _ in range(200):
+        completed = 2 * draw.random((5, 1)) + np.exp(-np.arange(8) * draw.random((5, 1))) + 0.3 * draw.random((5, 8))
+        completed[0] *= 5
+        looks = draw.integers(1, 9)
+        yield 1 + 2 * draw.random() + np.exp(-np.arange(looks) / 3) + 0.5 * draw.random(looks), completed
+
+
+@check.exercise(5)
+def stops(answer):
+    """A function (losses, completed) -> whether the training stops, by the median rule."""
+    cases = list(_situations())
+    given = [bool(result_of(answer, losses.copy(), completed.copy())) for losses, completed in cases]
+    right = [worse_than_median(*case) for case in cases]
+    if given != right:
+        for mistake, hint in MEDIANS.items():
+            if given == [bool(mistake(*case)) for case in cases]:
+                raise Wrong(hint)
+        raise Wrong("Best so far of this one; of the others the mean of as many losses; of these means the median.")
+    if answer(np.array([1.0]), np.empty((0, 8))):
+        raise Wrong("With none completed there is nothing to compare with: it goes on.")
+    return f"Equal to the library's in {len(cases)} situations."
+
+
+@check.exercise(6)
+def improvement(answer):
+    """How many times the expected improvement at b that at a is: gamma 0.2, densities 2, 0.5 at a, and 3, 3 at b."""
+    mistaken(answer, 2.5, "That is how many times a's is b's; asked for is the other.", 1e-9)
+    mistaken(answer, 0.25, "That is the ratio of ratios: put each into 1 / (gamma + (1 - gamma) bad / good).", 1e-9)
+    mistaken(answer, 1.5, "That compares good densities alone; the bad ones count as well.", 1e-9)
+    near(answer, 0.4, 1e-6, "1 / (0.2 + 0.8 * p_bad / p_good) at each, then the quotient.")
+    return "b lies where most good ones were, and most bad ones, too. TPE tries a."
+
+
+def rounds_up(losses, promoted, eta):
+    top = sorted(losses, key=losses.get)[: -(-len(losses) // eta)]
+    return next((number for number in top if number not in promoted), None)
+
+
+def ignores_promoted(losses, promoted, eta):
+    top = sorted(losses, key=losses.get)[: len(losses) // eta]
+    return top[0] if top else None
+
+
+def counts_the_rest(losses, promoted, eta):
+    rest = {number: loss for number, loss in losses.items() if number not in promoted}
+    top = sorted(rest, key=rest.get)[: len(rest) // eta]
+    return top[0] if top else None
+
+
+def takes_the_worst(losses, promoted, eta):
+    top = sorted(losses, key=losses.get, reverse=True)[: len(losses) // eta]
+    return next((number for number in top if number not in promoted), None)
+
+
+def best_of_all_left(losses, promoted, eta):
+    left = [number for number in losses if number not in promoted]
+    return min(left, key=losses.get) if left else None
+
+
+PROMOTIONS = {
+    rounds_up: "Of 5 with eta = 3 one may go on, not two: round down.",
+    ignores_promoted: "One that has gone on already cannot do so again: leave out those in `promoted`.",
+    counts_the_rest: "The best one in eta of all that came to the rung; you count only those that have not gone on.",
+    takes_the_worst: "Turned around: low losses go on.",
+    best_of_all_left: "Only of the best one in eta: where all of these have gone on, the answer is None.",
+}
+
+
+@check.exercise(7)
+def promotion(answer):
+    """A function (losses, promoted, eta) -> the number of the training that may go on, or None."""
+    draw = np.random.default_rng(0)
+    cases = []
+    for _ in range(300):
+        n = int(draw.integers(0, 12))
+        numbers = draw.permutation(20)[:n].tolist()
+        losses = dict(zip(numbers, draw.random(n).tolist(), strict=True))
+        promoted = {number for number in numbers if draw.random() < (0.8 if losses[number] < 0.3 else 0.1)}
+        cases.append((losses, promoted, int(draw.integers(2, 5))))
+    if not callable(answer):
+        raise Wrong("A function is asked for: hand in the function itself, without calling it.")
+    given = [answer(dict(losses), set(promoted), eta) for losses, promoted, eta in cases]
+    if given != [promotable(*case) for case in cases]:
+        for mistake, hint in PROMOTIONS.items():
+            if given == [mistake(*case) for case in cases]:
+                raise Wrong(hint)
+        raise Wrong("Sort by loss, keep the first len // eta, and take the first that is not in `promoted`, or None.")
+    return "That is all that ASHA decides by: no worker has to wait."
+
+
+# Exercise 8: three wrong halvings, known by whom they let go on.
+
+
+def halving(losses, eta=3):
+    """Who is at each rung: lists of numbers, the lowest loss first.
+
+    Args:
+        losses: (trainings, rungs).
+    """
+    losses = np.asarray(losses, dtype=float)
+    going, found = list(range(len(losses))), []
+    for rung in range(losses.shape[1]):
+        going = sorted(going, key=lambda i: (math.isnan(losses[i, rung]), losses[i, rung]))
+        found.append(going)
+        going = going[: len(going) // eta]
+    return found
+
+
+def old_losses(losses, eta=3):
+    losses = np.asarray(losses, dtype=float)
+    return halving(np.repeat(losses[:, :1], losses.shape[1], axis=1), eta)
+
+
+def diverged_first(losses, eta=3):
+    return halving(np.nan_to_num(np.asarray(losses, dtype=float), nan=-np.inf), eta)
+
+
+def revives(losses, eta=3):
+    losses = np.asarray(losses, dtype=float)
+    everyone = [halving(losses[:, rung : rung + 1], eta)[0] for rung in range(losses.shape[1])]
+    return [numbers[: len(losses) // eta**rung] for rung, numbers in enumerate(everyone)]
+
+
+suspects = {"A": revives, "B": old_losses, "C": diverged_first}
+# bug: (who has it, what brings it to light)
+BUGS = {
+    "compares the losses of the first rung for ever": ("B", "losses whose order changes at the second rung"),
+    "takes back what was stopped": ("A", "a training that is last at the first rung and first at the second"),
+    "a diverged training counts as the best": ("C", "a loss of nan"),
+    "lets the highest losses go on": (None, "losses in a known order"),
+    "lets one in two go on": (None, "nine trainings: count them at each rung"),
+}
+
+
+@check.exercise(8)
+def which_bug(answer):
+    convict(answer, suspects, BUGS, "give it {} and see who goes on")
+    return "All three return some net at the end, and none raises an error."
+
+
+@check.exercise(9)
+def curse(answer):
+    """How far below the truth the best of 30 losses lies, if all nets are equal and noise is normal, std 0.1."""
+    mistaken(answer, 0.1 / math.sqrt(30), "That is the error of the mean of 30; the lowest is asked for.", 1e-3)
+    mistaken(answer, 0.0, "Each single loss is right on average; the lowest of 30 is not.", 1e-6)
+    mistaken(answer, 0.1, "That is the error of one loss; you look at the lowest of 30.", 1e-6)
+    mistaken(answer, -0.2043, "How far below: a positive number.", 0.006)
+    near(answer, 0.2043, 0.006, "Draw 30 normal numbers many times, and take the mean of the lowest.")
+    return "Two standard deviations, for the luck of being chosen; and it was the net of no better settings."

@@ -1,0 +1,151 @@
+"""The judges of the chapter on search: the right answer passes, each typical mistake is named."""
+
+import math
+
+import numpy as np
+import pytest
+
+from lib.exercises import search as exercises
+from lib.exercises.search import BUGS, MEDIANS, PROMOTIONS, QUANTILES, check, halving, suspects
+from lib.search.halving import SuccessiveHalving, promotable
+from lib.search.search import search, spent
+from lib.search.space import LogUniform, Uniform
+from lib.search.stopping import worse_than_median
+from tests.exercises.judging import exercise_tests
+
+CULPRITS = {
+    "A": "takes back what was stopped",
+    "B": "compares the losses of the first rung for ever",
+    "C": "a diverged training counts as the best",
+}
+
+
+def rule(losses, completed):
+    if not len(completed):
+        return False
+    return min(losses) > np.median([np.mean(c[: len(losses)]) for c in completed])
+
+
+def rule_without_the_empty_case(losses, completed):
+    return not len(completed) or rule(losses, completed)
+
+
+RIGHT = [
+    (1, 299),
+    (1, 298.07),
+    (2, (625, 5)),
+    (2, [625, 5.0]),
+    (3, lambda u, low, high: low ** (1 - u) * high**u),
+    (3, lambda u, low, high: np.exp(np.log(low) + u * np.log(high / low))),
+    (4, (405, 297)),
+    (5, rule),
+    (5, worse_than_median),
+    (6, 0.4),
+    (7, promotable),
+    (8, CULPRITS),
+    (9, 0.204),
+    (9, 0.2),
+]
+
+WRONG = [
+    (1, 59, "best 5 percent"),
+    (1, 95, "do not add up"),
+    (1, 100, "may well miss"),
+    (1, 5, "Turned around"),
+    (1, 250, "round up"),
+    (2, 625, "Two numbers"),
+    (2, (20, 5), "multiply"),
+    (2, (1024, 5), "Turned around"),
+    (2, (600, 5), "5 times 5"),
+    (2, (625, 625), "each rate"),
+    (2, (625, 125), "how often"),
+    (2, (625, 4), "on the grid"),
+    (3, 0.5, "function itself"),
+    *((3, mistake, hint) for mistake, hint in QUANTILES.items()),
+    (3, lambda u, low, high: 1e-4 ** (1 - u), "for 1e-4 to 1 only"),
+    (3, lambda u, low, high: 0 * u + 1, "mix them"),
+    (4, (6561, 297), "to the end"),
+    (4, (324, 297), "five rungs"),
+    (4, (297, 405), "the other one"),
+    (4, (121, 297), "number of trainings"),
+    (4, (400, 297), "the same for all"),
+    (4, (405, 405), "new epochs alone"),
+    (4, (405, 300), "27 * 2"),
+    (5, True, "function itself"),
+    *((5, mistake, hint) for mistake, hint in MEDIANS.items()),
+    (5, lambda losses, completed: True, "Best so far of this one"),
+    (5, rule_without_the_empty_case, "none completed"),
+    (6, 2.5, "asked for is the other"),
+    (6, 0.25, "ratio of ratios"),
+    (6, 1.5, "good densities alone"),
+    (6, 3, "the quotient"),
+    (7, 3, "function itself"),
+    *((7, mistake, hint) for mistake, hint in PROMOTIONS.items()),
+    (7, lambda losses, promoted, eta: None, "Sort by loss"),
+    (8, "revives", "A dict"),
+    (8, CULPRITS | {"A": "nonsense"}, "'nonsense' is not on the list"),
+    (8, CULPRITS | {"A": "lets one in two go on"}, "A is innocent"),
+    (8, CULPRITS | {"C": "takes back what was stopped"}, "C is innocent"),
+    (9, 0.1 / math.sqrt(30), "mean of 30"),
+    (9, 0, "on average"),
+    (9, 0.1, "error of one"),
+    (9, -0.204, "positive number"),
+    (9, 0.3, "many times"),
+]
+
+test_a_right_answer_passes, test_a_mistake_is_named, test_every_exercise_starts_open = exercise_tests(
+    check, RIGHT, WRONG
+)
+
+
+def test_the_number_of_draws():
+    assert 1 - 0.99**299 > 0.95 > 1 - 0.99**298
+
+
+@pytest.mark.parametrize(("resumed", "cost"), [(False, 405), (True, 297)])
+def test_the_cost_by_searching(resumed, cost):
+    trials = search(SuccessiveHalving({"u": Uniform(0, 1)}, 81, 81), lambda settings, budget: settings["u"])
+    assert spent(trials, resumed)[-1] == cost
+
+
+def test_a_third_is_below_two_thousandths():
+    u = LogUniform(1e-4, 1.0).share(0.002)
+    assert u == pytest.approx(1 / 3, abs=0.1)
+
+
+def test_the_curse_by_drawing():
+    draws = np.random.default_rng(0).standard_normal((200_000, 30))
+    assert -0.1 * draws.min(axis=1).mean() == pytest.approx(0.2043, abs=5e-4)
+
+
+def test_halving_is_the_librarys():
+    losses = np.random.default_rng(0).random((9, 3))
+    budgets = {1: 0, 3: 1, 9: 2}
+    trials = search(
+        SuccessiveHalving({"u": Uniform(0, 1)}, 9, 9),
+        type("Known", (), {"losses": lambda self, trials: [losses[t.number, budgets[t.budget]] for t in trials]})(),
+    )
+    at = [{trial.number for trial in trials if trial.budget == budget} for budget in budgets]
+    assert [set(numbers) for numbers in halving(losses)] == at
+
+
+@pytest.mark.parametrize("name", suspects)
+def test_the_experiment_that_is_named_tells_the_suspect(name):
+    turned = np.array([np.arange(9), np.arange(9)[::-1], np.arange(9)]).T
+    late = np.array([np.arange(9), [1, 2, 3, 4, 5, 6, 7, 8, 0], np.arange(9)]).T
+    diverged = turned.astype(float)
+    diverged[4] = np.nan
+    experiments = {
+        "losses whose order changes at the second rung": turned,
+        "a training that is last at the first rung and first at the second": late,
+        "a loss of nan": diverged,
+    }
+    (experiment,) = (experiment for guilty, experiment in BUGS.values() if guilty == name)
+    assert suspects[name](experiments[experiment]) != halving(experiments[experiment])
+
+
+@pytest.mark.parametrize("mistake", [*MEDIANS, *PROMOTIONS], ids=lambda mistake: mistake.__name__)
+def test_a_mistake_is_one(mistake):
+    number = 5 if mistake in MEDIANS else 7
+    with pytest.raises(exercises.Wrong):
+        check._judges[number](mistake)
