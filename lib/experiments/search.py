@@ -21,10 +21,11 @@ import os
 import platform
 import sys
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from sklearn.model_selection import train_test_split
@@ -155,7 +156,9 @@ def digits(task: int) -> dict[str, tuple]:
         other_x, other_y, train_size=96, random_state=task, stratify=other_y
     )
     random = np.random.default_rng([task, 0])
-    train_y = np.where(random.random(len(train_y)) < 1 / 6, (train_y + random.integers(1, 10, len(train_y))) % 10, train_y)
+    train_y = np.where(
+        random.random(len(train_y)) < 1 / 6, (train_y + random.integers(1, 10, len(train_y))) % 10, train_y
+    )
     parts = {"train": (train_x, train_y), "validation": (validation_x, validation_y), "test": (test_x, test_y)}
     return {name: (x, np.eye(10)[y]) for name, (x, y) in parts.items()}
 
@@ -260,17 +263,38 @@ FRAMEWORKS = {
     "Optuna TPE": lambda space, seed, n: OptunaSearch(space, n, seed),
     "Hyperopt TPE": lambda space, seed, n: HyperoptSearch(space, n, seed),
 }
-STOPPING = {  # for nets: (space, seed) -> method; what is asked beyond the budget is cut off
-    "median rule": lambda space, seed: MedianStopping(space, 4 * 32, EPOCHS, 1, seed),
+STOPPING = {  # for nets: (space, seed) -> method, which would ask for more than the budget
+    "median rule": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 1, seed),
     "halving": lambda space, seed: SuccessiveHalving(space, 288, EPOCHS, 3, seed),
     "Hyperband": lambda space, seed: Hyperband(space, EPOCHS, 3, seed, passes=3),
-    "ASHA": lambda space, seed: ASHA(space, 600, EPOCHS, 3, seed),
+    "ASHA": lambda space, seed: ASHA(space, BUDGET, EPOCHS, 3, seed),
 }
 STOPPING_FRAMEWORKS = {
-    "Optuna median": lambda space, seed: OptunaSearch(space, 4 * 32, seed, EPOCHS, "random", "median"),
-    "Optuna Hyperband": lambda space, seed: OptunaSearch(space, 8 * 32, seed, EPOCHS, "random", "hyperband"),
+    "Optuna median": lambda space, seed: OptunaSearch(space, BUDGET, seed, EPOCHS, "random", "median"),
+    "Optuna Hyperband": lambda space, seed: OptunaSearch(space, BUDGET, seed, EPOCHS, "random", "hyperband"),
 }
 RECORDED = (*FRAMEWORKS, *STOPPING_FRAMEWORKS)
+
+
+@dataclass(frozen=True)
+class Within:
+    """A method of which no more is asked once ``cost`` is spent."""
+
+    method: Any
+    cost: int
+
+    def ask(self):
+        asking, reached, cost = self.method.ask(), {}, 0
+        asked = next(asking, None)
+        while asked is not None and cost < self.cost:
+            losses = yield asked
+            for trial in asked:
+                cost += trial.budget - reached.get(trial.number, 0)
+                reached[trial.number] = trial.budget
+            try:
+                asked = asking.send(losses)
+            except StopIteration:
+                return
 
 
 def grid_of(space: dict, n: int) -> dict[str, int]:
@@ -307,7 +331,7 @@ def run_on_nets(table: Table, method: str, seed: int) -> Run:
     """A search for a net; seed k gets task k modulo the number of tasks."""
     lookup = Lookup(table, seed % len(TASKS))
     if method in STOPPING | STOPPING_FRAMEWORKS:
-        trials = search((STOPPING | STOPPING_FRAMEWORKS)[method](NETS, seed), lookup)
+        trials = search(Within((STOPPING | STOPPING_FRAMEWORKS)[method](NETS, seed), BUDGET), lookup)
     else:
         made = (FLAT | FRAMEWORKS)[method](NETS, seed, BUDGET // EPOCHS)
         trials = [trial._replace(budget=EPOCHS) for trial in search(made, lambda settings, _: lookup(settings))]

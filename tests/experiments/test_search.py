@@ -49,17 +49,22 @@ def table():
 
 @pytest.mark.parametrize("name", ["valley", "Branin", "Hartmann"])
 def test_the_lowest_value_is_the_lowest(name):
-    """Polished from the best of 2,000 draws, to within what the minimum of Hartmann's function is given to."""
+    """Polished from the best ten of 2,000 draws, to within what the minimum of Hartmann's function is given to."""
     problem = PROBLEMS[name]
     at = lambda u: {key: a[0] for key, a in at_shares(problem.space, np.clip(u, 0, 1)[None]).items()}
     draws = np.random.default_rng(0).random((2000, len(problem.space)))
-    start = min(draws, key=lambda u: problem.loss(at(u)))
-    found = scipy.optimize.minimize(lambda u: problem.loss(at(u)), start, method="Nelder-Mead", tol=1e-10)
-    assert found.fun == pytest.approx(problem.lowest, abs=3e-6)
+    found = min(
+        scipy.optimize.minimize(lambda u: problem.loss(at(u)), start, method="Nelder-Mead", tol=1e-10).fun
+        for start in sorted(draws, key=lambda u: problem.loss(at(u)))[:10]
+    )
+    assert found == pytest.approx(problem.lowest, abs=3e-6)
 
 
 def test_branin_has_three_minima():
-    values = [PROBLEMS["Branin"].loss({"x": x, "y": y}) for x, y in ((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))]
+    values = [
+        PROBLEMS["Branin"].loss({"x": x, "y": y})
+        for x, y in ((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
+    ]
     assert values == pytest.approx([10 / (8 * math.pi)] * 3, abs=1e-6)
 
 
@@ -67,8 +72,7 @@ def test_the_lowest_value_of_mixed():
     problem = PROBLEMS["mixed"]
     losses = {
         (kind, layers): min(
-            problem.loss({"kind": kind, "layers": layers, "share": share, "x": 0.3})
-            for share in np.linspace(0, 1, 101)
+            problem.loss({"kind": kind, "layers": layers, "share": share, "x": 0.3}) for share in np.linspace(0, 1, 101)
         )
         for kind in KINDS
         for layers in range(1, 9)
@@ -102,7 +106,9 @@ def test_a_sixth_of_the_labels_for_training_is_wrong():
 def test_cells():
     for name, n in CELLS.items():
         assert len(middle(name)) == n
-        assert [cell({key: middle(key)[0] for key in CELLS} | {name: v})[list(CELLS).index(name)] for v in middle(name)] == list(range(n))
+        assert [
+            cell({key: middle(key)[0] for key in CELLS} | {name: v})[list(CELLS).index(name)] for v in middle(name)
+        ] == list(range(n))
     assert cell({"lr": 3.0, "batch": 64, "activation": "sigmoid", "weight_decay": 1.0}) == (15, 3, 2, 3)
     assert cell({"lr": 1e-3, "batch": 8, "activation": "relu", "weight_decay": 1e-4}) == (0, 0, 0, 0)
 
