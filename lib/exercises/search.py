@@ -60,7 +60,7 @@ def no_exponential(u, low, high):
 
 
 QUANTILES = {
-    evenly: "Equal intervals are equally likely there; equal factors should be. Half of these rates lie in the top half.",
+    evenly: "Equal intervals are equally likely there; equal factors should be.",
     turned: "Turned around: u = 0 shall give low.",
     tens: "low and high are rates and no powers of ten: take their logarithms first.",
     no_exponential: "These are the logarithms of the rates: raise e to them.",
@@ -214,6 +214,8 @@ def promotion(answer):
     if not callable(answer):
         raise Wrong("A function is asked for: hand in the function itself, without calling it.")
     given = [answer(dict(losses), set(promoted), eta) for losses, promoted, eta in cases]
+    if any(number is ... for number in given):
+        raise Wrong("Your function still returns the dots: write your answer in their place.")
     if given != [promotable(*case) for case in cases]:
         for mistake, hint in PROMOTIONS.items():
             if given == [mistake(*case) for case in cases]:

@@ -156,9 +156,8 @@ def digits(task: int) -> dict[str, tuple]:
         other_x, other_y, train_size=96, random_state=task, stratify=other_y
     )
     random = np.random.default_rng([task, 0])
-    train_y = np.where(
-        random.random(len(train_y)) < 1 / 6, (train_y + random.integers(1, 10, len(train_y))) % 10, train_y
-    )
+    n = len(train_y)
+    train_y = np.where(random.random(n) < 1 / 6, (train_y + random.integers(1, 10, n)) % 10, train_y)
     parts = {"train": (train_x, train_y), "validation": (validation_x, validation_y), "test": (test_x, test_y)}
     return {name: (x, np.eye(10)[y]) for name, (x, y) in parts.items()}
 
@@ -261,6 +260,7 @@ FLAT = {  # for functions: (space, seed, n) -> method
 FRAMEWORKS = {
     "Optuna random": lambda space, seed, n: OptunaSearch(space, n, seed, sampler="random"),
     "Optuna TPE": lambda space, seed, n: OptunaSearch(space, n, seed),
+    "Optuna TPE, apart": lambda space, seed, n: OptunaSearch(space, n, seed, sampler="tpe apart"),
     "Hyperopt TPE": lambda space, seed, n: HyperoptSearch(space, n, seed),
 }
 STOPPING = {  # for nets: (space, seed) -> method, which would ask for more than the budget

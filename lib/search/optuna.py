@@ -12,7 +12,8 @@ from lib.search.search import Trial, check_search
 from lib.search.space import Choice, Dimension, Integers, LogUniform
 
 SAMPLERS = {
-    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),
+    "tpe": lambda seed: optuna.samplers.TPESampler(seed=seed),  # one density over all dimensions
+    "tpe apart": lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False),
     "random": lambda seed: optuna.samplers.RandomSampler(seed=seed),
 }
 PRUNERS: dict[str | None, Callable] = {

@@ -80,6 +80,7 @@ WRONG = [
     (6, 1.5, "good densities alone"),
     (6, 3, "the quotient"),
     (7, 3, "function itself"),
+    (7, lambda losses, promoted, eta: ..., "still returns the dots"),
     *((7, mistake, hint) for mistake, hint in PROMOTIONS.items()),
     (7, lambda losses, promoted, eta: None, "Sort by loss"),
     (8, "revives", "A dict"),

@@ -61,10 +61,8 @@ def test_the_lowest_value_is_the_lowest(name):
 
 
 def test_branin_has_three_minima():
-    values = [
-        PROBLEMS["Branin"].loss({"x": x, "y": y})
-        for x, y in ((-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475))
-    ]
+    places = (-math.pi, 12.275), (math.pi, 2.275), (3 * math.pi, 2.475)
+    values = [PROBLEMS["Branin"].loss({"x": x, "y": y}) for x, y in places]
     assert values == pytest.approx([10 / (8 * math.pi)] * 3, abs=1e-6)
 
 
@@ -104,11 +102,9 @@ def test_a_sixth_of_the_labels_for_training_is_wrong():
 
 
 def test_cells():
-    for name, n in CELLS.items():
-        assert len(middle(name)) == n
-        assert [
-            cell({key: middle(key)[0] for key in CELLS} | {name: v})[list(CELLS).index(name)] for v in middle(name)
-        ] == list(range(n))
+    for place, (name, n) in enumerate(CELLS.items()):
+        settings = [{key: middle(key)[0] for key in CELLS} | {name: value} for value in middle(name)]
+        assert [cell(it)[place] for it in settings] == list(range(n))
     assert cell({"lr": 3.0, "batch": 64, "activation": "sigmoid", "weight_decay": 1.0}) == (15, 3, 2, 3)
     assert cell({"lr": 1e-3, "batch": 8, "activation": "relu", "weight_decay": 1e-4}) == (0, 0, 0, 0)
 

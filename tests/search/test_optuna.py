@@ -29,7 +29,12 @@ def theirs(n, sampler):
 
 
 @pytest.mark.parametrize(
-    ("name", "sampler"), [("tpe", optuna.samplers.TPESampler), ("random", optuna.samplers.RandomSampler)]
+    ("name", "sampler"),
+    [
+        ("tpe", optuna.samplers.TPESampler),
+        ("tpe apart", lambda seed: optuna.samplers.TPESampler(seed=seed, multivariate=False)),
+        ("random", optuna.samplers.RandomSampler),
+    ],
 )
 def test_settings_are_those_of_its_own_loop(name, sampler):
     trials = search(OptunaSearch(SPACE, 25, seed=3, sampler=name), loss)
