@@ -1,6 +1,6 @@
 """Problems for searches: four functions whose lowest value is known, and nets on digits, of which a table holds all.
 
-    python -m lib.experiments.search [--again]
+    python -m lib.experiments.searches [--again]
 
 trains every net of the table, in about six minutes on one core, and writes ``results/search.npz``; then it lets the
 searches of Optuna and Hyperopt run on all problems and writes ``results/search.json``, with command, machine and
@@ -392,7 +392,7 @@ def race(file: Path, again: bool) -> None:
     """Let the frameworks search where the file does not say yet what they found."""
     record = json.loads(file.read_text()) if file.exists() and not again else {"races": {}}
     record |= {
-        "command": "python -m lib.experiments.search",
+        "command": "python -m lib.experiments.searches",
         "seeds": len(SEEDS),
         "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
         "versions": {name: version(name) for name in ("numpy", "optuna", "hyperopt", "scikit-learn")}

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import scipy.optimize
 
-from lib.experiments import search as experiment
-from lib.experiments.search import (
+from lib.experiments import searches as experiment
+from lib.experiments.searches import (
     BATCHES,
     BUDGET,
     CELLS,
