@@ -159,7 +159,7 @@ def form(notebook) -> list[str]:
         "asks a question": "?" in opening,
         "says what you need": "you need" in opening,
         "says how long it takes to read and to run": "minutes" in opening and "seconds" in opening,
-        "shows a picture": "<optimizer-playground" in source["The picture"] or "image/svg" in shown["The picture"],
+        "shows a picture": "-playground" in source["The picture"] or "image/svg" in shown["The picture"],
         "writes an equation": any(mark in source["The equation"] for mark in ("$$", "\\begin{", "{math}")),
         "shows the library's own source": "inspect.getsource(" in source["The code"],
         "proves in a table": "<table" in shown["The proof"],

@@ -4,7 +4,8 @@ window.checks = {
   // Wait for the mathematics, the images, the playgrounds and the converters.
   async settle() {
     await window.MathJax?.startup?.promise;
-    await Promise.all([...document.querySelectorAll("optimizer-playground, optimizer-converter")].map((it) => it.ready));
+    const elements = "optimizer-playground, population-playground, optimizer-converter";
+    await Promise.all([...document.querySelectorAll(elements)].map((it) => it.ready));
     await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
   },
 
@@ -26,7 +27,8 @@ window.checks = {
     const text = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
     while (text.nextNode()) {
       const e = text.currentNode.parentElement;
-      if (e.closest("mjx-container, pre, code, script, style, optimizer-playground, optimizer-converter")) continue;
+      const own = "optimizer-playground, population-playground, optimizer-converter";
+      if (e.closest(`mjx-container, pre, code, script, style, ${own}`)) continue;
       const found = text.currentNode.data.match(markup);
       if (found) faults.push(`raw markup "${found[0]}" in ${this.describe(e)}`);
     }

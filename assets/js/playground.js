@@ -15,6 +15,10 @@
 (() => {
   "use strict";
 
+  const {
+    STAR, attributesOf, capitalized, clamp, complain, inWords, labelledSlider, logarithmic, neighbor, paint, place,
+    setting, svg, twoDigits, whole, within,
+  } = playgroundControls; // js/controls.js
   const VENDOR = new URL("../vendor/", document.currentScript.src);
   const SCRIPTS = ["d3-array/d3-array.min.js", "d3-contour/d3-contour.min.js", "micropython.js", "playground-lib.js"];
 
@@ -140,24 +144,6 @@
 
   // ---- Sliders: how each kind of number moves ----------------------------------------------------------------------
 
-  const twoDigits = (value) => Number(value.toPrecision(2));
-  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
-
-  /** The neighbor of `value` with two significant digits, up (1) or down (-1). */
-  function neighbor(value, direction) {
-    const decade = 10 ** Math.floor(Math.log10(value) + 1e-9);
-    const unit = direction < 0 && twoDigits(value) <= twoDigits(decade) ? decade / 100 : decade / 10;
-    return twoDigits(twoDigits(value) + direction * unit);
-  }
-
-  const logarithmic = (low, high) => ({
-    low: Math.log10(low),
-    high: Math.log10(high),
-    position: Math.log10,
-    value: (position) => clamp(twoDigits(10 ** position), low, high),
-    next: (value, direction) => clamp(neighbor(value, direction), low, high),
-  });
-
   // A memory of 0.9, 0.99, 0.999 reaches 10, 100, 1000 steps back: even spacing in the logarithm of what is forgotten.
   const memory = (shortest) => {
     const kept = (forgotten) => clamp(Number((1 - forgotten).toFixed(6)), shortest, 0.9999);
@@ -171,14 +157,6 @@
     };
   };
 
-  const whole = (low, high) => ({
-    low,
-    high,
-    position: (value) => value,
-    value: Math.round,
-    next: (value, direction) => clamp(value + direction, low, high),
-  });
-
   /** The slider of a hyperparameter, or nothing where there is no sensible one. */
   function scaleOf({ name, default: value, fraction, zero }) {
     if (name === "lr") return logarithmic(...RATES);
@@ -188,26 +166,13 @@
 
   // ---- Words -------------------------------------------------------------------------------------------------------
 
-  const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
   const titleOf = (rule) => TITLES[rule] ?? capitalized(rule.replaceAll("_", " "));
-  const inWords = (value, digits = 2) => {
-    if (value === 0) return "0";
-    const size = Math.abs(value);
-    const short = size < 1e-3 || size >= 1e5;
-    const text = short ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
-    return text.replace(/^-/, "−").replace("e+", "e");
-  };
-  const place = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
-  const setting = (value) => value > 0 && value < 1e-3 ? value.toExponential() : String(value).replace("-", "−");
   const powerOfTen = (exponent) =>
     exponent >= -2 && exponent <= 3
       ? String(Number(`1e${exponent}`))
       : "10" + [...String(exponent)].map((c) => "⁰¹²³⁴⁵⁶⁷⁸⁹"[c] ?? "⁻").join("");
 
   // ---- The element -------------------------------------------------------------------------------------------------
-
-  /** A wrong attribute. */
-  class Problem extends Error {}
 
   let elements = 0;
 
@@ -251,13 +216,6 @@
     </div>
   </div>`;
 
-  const svg = (tag, attributes, text) => {
-    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    if (text !== undefined) element.textContent = text;
-    return element;
-  };
-
   class OptimizerPlayground extends HTMLElement {
     static observedAttributes = ["landscape", "optimizer", "lr", "choose", "steps", "start"];
 
@@ -293,31 +251,14 @@
         this.#build();
         this.#reset();
       } catch (error) {
-        const message = document.createElement("p");
-        message.className = "playground-problem";
-        message.setAttribute("role", "alert");
-        message.textContent = error.message;
-        this.replaceChildren(message);
-        if (!(error instanceof Problem)) throw error;
+        complain(this, error);
       }
     }
 
     /** The attributes as settings. */
     #read() {
-      const wrong = (name, should) => {
-        throw new Problem(`<optimizer-playground> has ${name}="${this.getAttribute(name)}"; ${should}`);
-      };
+      const { wrong, oneOf, number } = attributesOf(this);
       const rules = Object.keys(stepSize.rules);
-      const oneOf = (name, names) => {
-        const value = this.getAttribute(name) ?? names[0];
-        return names.includes(value) ? value : wrong(name, `write one of ${names.join(", ")}.`);
-      };
-      const number = (name, missing, holds, range) => {
-        if (!this.hasAttribute(name)) return missing;
-        const text = this.getAttribute(name).trim();
-        if (text && holds(Number(text))) return Number(text);
-        return wrong(name, `write ${range}, for example ${name}="${missing}".`);
-      };
       const landscape = oneOf("landscape", Object.keys(stepSize.landscapes));
       const rule = oneOf("optimizer", rules);
       const usualRules = rules.filter((name) => !stepSize.rules[name].dash); // each of a color of its own
@@ -332,7 +273,6 @@
         wrong("start", `write two numbers on the map, for example start="${usual.join(" ")}".`);
 
       const [slowest, fastest] = RATES;
-      const within = (low, high) => (value) => low <= value && value <= high;
       const countable = (value) => Number.isInteger(value) && within(1, 1000)(value);
       const steps = number("steps", STEPS, countable, "a whole number from 1 to 1000");
       // Every rule's hyperparameters but the rate, which all share.
@@ -387,7 +327,7 @@
           type: "radio", name: `playground-${this.#number}`, value: rule,
         });
         label.append(radio, titleOf(rule));
-        this.#color(label, stepSize.rules[rule]);
+        paint(label, stepSize.rules[rule]);
         radio.addEventListener("change", () => {
           this.#now.rule = rule;
           this.#changedRule();
@@ -398,63 +338,26 @@
 
       this.#show("[name=keep]").addEventListener("click", () => this.#keep());
       this.#show("[name=reset]").addEventListener("click", () => this.#reset());
-      this.#color(this.#show(".playground-minima"), { color: stepSize.minimum });
+      paint(this.#show(".playground-minima"), { color: stepSize.minimum });
       this.#makeStartMovable();
       this.#size.observe(this.#show(".playground-map"));
       this.#size.observe(this.#show(".playground-curve"));
     }
 
-    #color(element, { color: [light, dark], dash }) {
-      element.style.setProperty("--light", light);
-      element.style.setProperty("--dark", dark);
-      element.style.setProperty("--dash", dash || "none");
-    }
-
     #changedRule() {
       const { rule, own, most } = this.#now;
       const { file, hyperparameters } = stepSize.rules[rule];
-      this.#color(this, stepSize.rules[rule]);
+      paint(this, stepSize.rules[rule]);
       this.#show("small").innerHTML = `runs <code>${file}</code>`;
+      const slider = (...its) => labelledSlider(...its, () => this.#changed());
       const sliders = this.#show(".playground-sliders");
       sliders.replaceChildren();
       for (const it of hyperparameters) {
         const scale = scaleOf(it);
         const values = it.name === "lr" ? this.#now : own[rule];
-        if (scale) sliders.append(this.#slider(it.name, LABELS[it.name] ?? it.name, scale, values));
+        if (scale) sliders.append(slider(it.name, LABELS[it.name] ?? it.name, scale, values));
       }
-      sliders.append(this.#slider("steps", "steps", whole(1, most), this.#now));
-    }
-
-    /** A labelled slider for `values[name]`. */
-    #slider(name, label, scale, values) {
-      const row = document.createElement("label");
-      row.innerHTML = `<span>${label}</span><b aria-hidden="true"></b><input type="range" name="${name}" step="any">`;
-      const [input, shown] = [row.querySelector("input"), row.querySelector("b")];
-      input.min = scale.low;
-      input.max = scale.high;
-      const show = () => {
-        const position = scale.position(values[name]);
-        input.value = position;
-        input.style.setProperty("--filled", `${(100 * (position - scale.low)) / (scale.high - scale.low)}%`);
-        input.setAttribute("aria-valuetext", setting(values[name]));
-        shown.textContent = setting(values[name]);
-      };
-      const set = (value) => {
-        values[name] = value;
-        show();
-        this.#changed();
-      };
-      input.addEventListener("input", () => set(scale.value(Number(input.value))));
-      input.addEventListener("keydown", (event) => {
-        const direction = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
-        if (!direction || event.ctrlKey || event.metaKey || event.altKey) return;
-        event.preventDefault();
-        let value = values[name];
-        for (let i = 0; i < (event.shiftKey ? 10 : 1); i++) value = scale.next(value, direction);
-        set(value);
-      });
-      show();
-      return row;
+      sliders.append(slider("steps", "steps", whole(1, most), this.#now));
     }
 
     // -- The start point: pointer, touch and keyboard
@@ -560,7 +463,7 @@
       this.#show("ul").replaceChildren(
         ...this.#kept.map(({ rule, hyperparameters }) => {
           const item = document.createElement("li");
-          this.#color(item, stepSize.rules[rule]);
+          paint(item, stepSize.rules[rule]);
           const changed = stepSize.rules[rule].hyperparameters
             .filter(({ name, default: usual }) => name === "lr" || hyperparameters[name] !== usual)
             .map(({ name }) => `${(LABELS[name] ?? name).split(" ").at(-1)} ${setting(hyperparameters[name])}`);
@@ -642,7 +545,7 @@
       drawing.querySelector(".playground-kept").replaceChildren(
         ...this.#kept.map((kept) => {
           const path = svg("path", { d: trace(kept), class: "playground-line" });
-          this.#color(path, stepSize.rules[kept.rule]);
+          paint(path, stepSize.rules[kept.rule]);
           return path;
         }),
       );
@@ -682,11 +585,6 @@
       drawing.querySelector(":scope > .playground-line").setAttribute("d", trace(own));
     }
   }
-
-  const STAR = "M" + Array.from({ length: 10 }, (_, i) => {
-    const [radius, angle] = [i % 2 ? 3 : 7.5, (i * Math.PI) / 5 - Math.PI / 2];
-    return `${(radius * Math.cos(angle)).toFixed(2)},${(radius * Math.sin(angle)).toFixed(2)}`;
-  }).join("L") + "Z";
 
   customElements.define("optimizer-playground", OptimizerPlayground);
 })();

@@ -23,21 +23,6 @@ def three_rates(answer):
 
 
 @check.exercise(2)
-def next_move(answer):
-    """("train", 0.3), after 0.01, 0.03 and 0.1, of which the last is the best."""
-    if not isinstance(answer, list | tuple) or len(answer) != 2 or answer[0] not in ("train", "stop"):
-        raise Wrong('A pair is asked for: ("train", rate) or ("stop", rate).')
-    move, rate = answer
-    if move == "stop":
-        raise Wrong("The best is the highest that was tried. Who says that a higher one is not better?")
-    mistaken(rate, 0.1, "That rate was tried; this says nothing new, unless with another seed.")
-    mistaken(rate, 0.2, "Possible, but if 0.2 is the best, you are at the edge again: go by the guide's factor.")
-    mistaken(rate, 1.0, "By the guide's factor first: a factor of ten may jump over the valley.")
-    near(rate, 0.3, 0.02, "One step of the guide beyond the edge.")
-    return "Only a minimum with a worse rate on either side is one."
-
-
-@check.exercise(3)
 def batch_and_rate(answer):
     """(rate for batches of 256, rate for batches of 16,384), from 0.05 at 32 and a noise scale of 2,000."""
     first, second = several(answer, "(at 256, at 16384)")
@@ -51,20 +36,6 @@ def batch_and_rate(answer):
     return "Then three rates around it: a formula is no measurement."
 
 
-@check.exercise(4)
-def budget(answer):
-    """(hours of the guide, trainings that are left of 16 hours)."""
-    hours, trainings = several(answer, "(hours, trainings)")
-    mistaken(hours, 6.2, "Step 10 repeats the best with two other seeds.")
-    mistaken(hours, 10.0, "The range test takes its tenth.")
-    mistaken(hours, 12.2, "The best has been trained once already: two other seeds.")
-    near(hours, 10.2, 1e-3, "A range test, three trainings, two more.")
-    mistaken(trainings, 2.9, "A training that does not finish tells nothing: whole ones.")
-    mistaken(trainings, 3, "Three would need six hours.")
-    near(trainings, 2, 1e-9, "16 hours less the guide's, over two.")
-    return "Enough to try one other weight decay on either side."
-
-
 FLAWS = {
     "A": ("one rate for both", "are both at a rate that suits them?"),
     "B": ("chosen on the test set", "what was the setting chosen by?"),
@@ -73,7 +44,7 @@ FLAWS = {
 CHOICES = [*(flaw for flaw, _ in FLAWS.values()), "not the whole schedule"]
 
 
-@check.exercise(5)
+@check.exercise(3)
 def flaws(answer):
     """{report: its flaw}."""
     _matched(answer, FLAWS, CHOICES)
@@ -93,7 +64,7 @@ def _matched(answer, expected, choices):
             raise Wrong(f"{letter}: ask yourself: {question}")
 
 
-@check.exercise(6)
+@check.exercise(4)
 def chooser(answer):
     """A function that takes ``train`` and returns the best rate, inside of what it tried."""
     for best, bursts in (0.0123, np.inf), (0.7, np.inf), (2e-5, np.inf), (0.03, np.inf), (0.01, 0.02), (2e-5, 2e-4):
@@ -135,7 +106,7 @@ MOVES = {
 POSSIBLE = [*(move for move, _ in MOVES.values()), "a longer schedule"]
 
 
-@check.exercise(7)
+@check.exercise(5)
 def first_move(answer):
     """{situation: what to do first}."""
     _matched(answer, MOVES, POSSIBLE)

@@ -38,25 +38,7 @@ def steps_of(rule, gradients, **hyperparameters):
     return np.array(steps)
 
 
-# Exercise 1: Newton's step by hand.
-
-
-@check.exercise(1)
-def by_hand(answer):
-    """Where Newton's step leads from (3, 2) with the gradient (7, 4) and the Hessian (5 2; 2 2)."""
-    x, y = several(answer, "(x, y)")
-    answer, g = np.array([x, y], dtype=float), np.array([7.0, 4.0])
-    H, at = np.array([[5.0, 2.0], [2.0, 2.0]]), np.array([3.0, 2.0])
-    mistaken(answer, [1, 1], "That is the step; where does it lead?", 1e-6)
-    mistaken(answer, at + 1, "You walk uphill: the step is subtracted.", 1e-6)
-    mistaken(answer, at - g / np.diag(H), "You divided by the diagonal alone. Solve H step = g.", 1e-6)
-    mistaken(answer, at - g, "That is gradient descent at a rate of 1.", 1e-6)
-    mistaken(answer, at - H @ g, "You multiplied by H. Newton's step solves H step = g.", 1e-6)
-    near(answer, at - newton(g, H), 1e-6, "Solve 5a + 2b = 7 and 2a + 2b = 4, and subtract (a, b).")
-    return "If the function is a quadratic, you stand in its minimum now."
-
-
-# Exercise 2: the damped step from memory.
+# Exercise 1: the damped step from memory.
 
 
 def multiplies(g, H, damping):
@@ -103,7 +85,7 @@ MISTAKES = {
 }
 
 
-@check.exercise(2)
+@check.exercise(1)
 def from_memory(answer):
     """A function (g, H, damping) -> step: Newton's, damped."""
     rng = np.random.default_rng(0)
@@ -120,10 +102,10 @@ def from_memory(answer):
     return "Equal to the library's, for two matrices and two dampings."
 
 
-# Exercise 3: for ever to and fro.
+# Exercise 2: for ever to and fro.
 
 
-@check.exercise(3)
+@check.exercise(2)
 def to_and_fro(answer):
     """The y > 0 from which Newton's steps on the saddle go to -y and back for ever."""
     mistaken(answer, 1 / np.sqrt(3), "There the curvature is 0: the step has no end. Where does it lead to -y?")
@@ -134,10 +116,10 @@ def to_and_fro(answer):
     return "Nearer to the axis than this, Newton goes to the saddle."
 
 
-# Exercise 4: gamma is a length.
+# Exercise 3: gamma is a length.
 
 
-@check.exercise(4)
+@check.exercise(3)
 def sophia_counts(answer):
     """Steps of Sophia, without averages, from 1 until within 0.001 of a minimum at 0; rate 0.02, gamma 0.05."""
     mistaken(answer, 48, "That is the clipped part, from 1 to 0.04. How many more to 0.001?", 1e-6)
@@ -149,10 +131,10 @@ def sophia_counts(answer):
     return "The curvature does not enter: that is the point of dividing by it."
 
 
-# Exercise 5: two Fishers.
+# Exercise 4: two Fishers.
 
 
-@check.exercise(5)
+@check.exercise(4)
 def two_fishers(answer):
     """(Fisher, empirical): the first entries for the example x = (1, 2), label 1, to which the model gives p = 0.2."""
     true, empirical = several(answer, "(Fisher, empirical)")
@@ -169,10 +151,10 @@ def two_fishers(answer):
     return "The model is surprised, and the empirical matrix takes its surprise for curvature."
 
 
-# Exercise 6: a coin in two coordinates.
+# Exercise 5: a coin in two coordinates.
 
 
-@check.exercise(6)
+@check.exercise(5)
 def coin(answer):
     """(in p, in the logit): the p after one natural gradient step at rate 1, from 0.2, when 60 % are heads."""
     p, logit = several(answer, "(in p, in the logit)")
@@ -186,27 +168,10 @@ def coin(answer):
     return "Of one step of finite length the two coordinates tell different stories; of many small ones the same."
 
 
-# Exercise 7: what is kept.
+# Exercise 6: the first step of Shampoo.
 
 
-@check.exercise(7)
-def kept(answer):
-    """(Shampoo, SOAP): numbers kept per parameter of a layer of 4096 by 1024."""
-    first, second = several(answer, "(Shampoo, SOAP)")
-    mistaken(first, 4096 * 1024, "That is Newton's: a matrix with a row for each parameter.", 1e-6)
-    mistaken(first, 2.125, "L alone is 4096 by 4096: four times as many numbers as the layer.", 1e-3)
-    mistaken(first, 2, "That is Adam's. Shampoo keeps two square matrices.", 1e-6)
-    near(first, 4.25, 1e-3, "(4096**2 + 1024**2) / (4096 * 1024).")
-    mistaken(second, 6.25, "Shampoo's is right. SOAP keeps the two bases beside the two matrices.", 1e-6)
-    mistaken(second, 8.5, "Shampoo's is right. And Adam's two averages?", 1e-6)
-    near(second, 10.5, 1e-3, "Shampoo's is right. SOAP: Adam's two, and two square matrices for each side.")
-    return "For a square layer it would be 2 and 6. Long sides are cut into blocks, or left as they are."
-
-
-# Exercise 8: the first step of Shampoo.
-
-
-@check.exercise(8)
+@check.exercise(6)
 def first_step(answer):
     """The Euclidean length of Shampoo's first step, eps 0, rate 0.1, on a 2 by 2 gradient of singular values 3, 4."""
     mistaken(answer, 0.5, "That is gradient descent's. Shampoo divides by roots of the gradient's own size.")
@@ -224,7 +189,7 @@ def first_step(answer):
     return "All directions of the gradient are made equally long: what Muon does, nearly, with its velocity."
 
 
-# Exercise 9: who is who.
+# Exercise 7: who is who.
 
 FAMILY = {"gradient descent": gradient_descent, "Adam": adam, "Shampoo": shampoo, "SOAP": soap, "Muon": muon}
 suspects = {name: partial(steps_of, rule) for name, rule in zip("ABC", (soap, adam, shampoo), strict=True)}
@@ -238,7 +203,7 @@ NAMES = {
 }
 
 
-@check.exercise(9)
+@check.exercise(7)
 def who_is_who(answer):
     convict(answer, suspects, NAMES, "give it {} and compare with the library's")
     return "Waiting, rotation and a clock that slows: each rule has its mark."

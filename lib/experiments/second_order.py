@@ -1,5 +1,5 @@
-"""What the chapter on curvature is measured on: fits of two features, a quadratic of a matrix, a net that
-fits a wave, and a net for digits whose layers are one matrix each, so that rules for matrices step all of it.
+"""What the chapter on curvature is measured on: fits of two features, a net that fits a wave,
+and a net for digits whose layers are one matrix each, so that rules for matrices step all of it.
 """
 
 from collections.abc import Callable
@@ -9,7 +9,7 @@ import numpy as np
 from scipy.special import expit
 
 from lib.arrays import columns_by_columns, inverse_root, rows_by_rows
-from lib.checks import COUNT, ENLARGEMENT, FRACTION, NON_NEGATIVE, check_range
+from lib.checks import COUNT, FRACTION, NON_NEGATIVE, check_range
 from lib.data import digits
 from lib.experiments.vanishing_gradients import wave
 from lib.networks import dense_layers, lecun, log_softmax
@@ -40,51 +40,6 @@ def bernoulli(z, y) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """The mean logistic loss of logits ``z`` over the last axis, and of each example slope and curvature in ``z``."""
     p = expit(z)
     return (np.logaddexp(0, z) - y * z).mean(axis=-1), p - y, p * (1 - p)
-
-
-# A quadratic of a matrix
-
-
-def matrix_ravine(n: int, condition: float, seed: int, turned: bool) -> tuple:
-    """The loss sum((A (X - X*) B)**2) / 2 of a matrix X (n, n). The curvatures of A^T A, and of B B^T, go from 1 to the
-    root of ``condition``, so those of the loss from 1 to ``condition``. Turned, they do not lie along rows and columns.
-
-    Returns:
-        value (function of X), gradient (function of X), the diagonal of the Hessian (n, n), and where X starts: zero.
-        X*, standard normal in the coordinates of the curvatures, is the same turned or not.
-    """
-    n = check_range(COUNT, "n", n, "matrix_ravine")
-    condition = check_range(ENLARGEMENT, "condition", condition, "matrix_ravine")
-    rng = np.random.default_rng(seed)
-    curvatures, best = np.geomspace(1, np.sqrt(condition), n), rng.standard_normal((n, n))
-    U, V = (np.linalg.qr(rng.standard_normal((n, n))).Q if turned else np.eye(n) for _ in range(2))
-    left, right, best = U * curvatures @ U.T, V * curvatures @ V.T, U @ best @ V.T
-
-    def gradient(X):
-        return left @ (X - best) @ right
-
-    def value(X):
-        return float(((X - best) * gradient(X)).sum() / 2)
-
-    return value, gradient, np.outer(np.diag(left), np.diag(right)), np.zeros((n, n))
-
-
-def descend_matrix(rule: Callable, problem: tuple, lr: float, steps: int, **given) -> np.ndarray:
-    """The losses (steps + 1,) of ``rule`` on a `matrix_ravine`; inf from where it diverged."""
-    value, gradient, diagonal, X = problem
-    hyperparameters, losses = rule.defaults | given | {"lr": lr}, np.full(steps + 1, np.inf)
-    state, losses[0] = list(first_state(rule, X, hyperparameters).values()), value(X)
-    curvature = (diagonal,) if rule.takes_curvature else ()
-    with np.errstate(all="ignore"):
-        for t in range(1, steps + 1):
-            time = (t,) if rule.counts_steps else ()
-            new = rule(X, gradient(X), *curvature, *state, *time, **hyperparameters)
-            X, *state = new if rule.state else (new,)
-            loss = value(X)
-            if not loss < 1e12:
-                break
-            losses[t] = loss
-    return losses
 
 
 # A small net that fits a wave
@@ -208,7 +163,7 @@ def train_net(
         rule: any of ``lib.optimizers``; one that takes curvature gets the estimate of Gauss, Newton and Bartlett on
             the batch.
         seed: of net, digits and batches.
-        lr, given: the rule's hyperparameters.
+        lr, given: the rule's hyperparameters, numbers or, as in `Optimizer`, functions of the step.
         steps: how many.
         batch: examples a step, drawn with replacement; 0 for all.
         look: steps between two looks.

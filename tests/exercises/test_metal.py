@@ -2,68 +2,97 @@
 
 import numpy as np
 import pytest
+import torch
 
-from lib.exercises.metal import CAUSES, FAULTS, adam_in_float16, check, patients
-from lib.experiments.metal import adam_in_place, count, floor
-from lib.optimizers import nadam, rmsprop
+from lib.exercises.metal import CAUSES, FAULTS, LOOK, adam_in_float16, check, patients
+from lib.experiments.metal import count
+from lib.optimizers.rule import rule
 from tests.exercises.judging import exercise_tests
 
 
-def rebinds(x, g, m, v, t, a, b):
+def adamax_in_place(x, g, m, u, t, a, b):
+    np.multiply(m, 0.9, out=m)
+    np.multiply(g, 1 - 0.9, out=a)
+    np.add(m, a, out=m)
+    np.multiply(u, 0.999, out=u)
+    np.abs(g, out=a)
+    np.maximum(u, a, out=u)
+    np.divide(m, 1 - 0.9**t, out=a)
+    np.multiply(a, 0.002, out=a)
+    np.add(u, 1e-8, out=b)
+    np.divide(a, b, out=a)
+    np.subtract(x, a, out=x)
+
+
+def rebinds(x, g, m, u, t, a, b):
     m = 0.9 * m + (1 - 0.9) * g
-    v = 0.999 * v + (1 - 0.999) * g**2
-    x = x - 0.001 * m
+    u = np.maximum(0.999 * u, abs(g))
+    x = x - 0.002 * m
 
 
-def new_arrays(x, g, m, v, t, a, b):
+def new_arrays(x, g, m, u, t, a, b):
     m[:] = 0.9 * m + (1 - 0.9) * g
-    v[:] = 0.999 * v + (1 - 0.999) * g**2
-    x[:] = x - 0.001 * (m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8)
+    u[:] = np.maximum(0.999 * u, abs(g))
+    x[:] = x - 0.002 * (m / (1 - 0.9**t)) / (u + 1e-8)
 
 
-def other_order(x, g, m, v, t, a, b):
+def other_order(x, g, m, u, t, a, b):
     before = x.copy()
-    adam_in_place(x, g, m, v, t, a, b)
-    x[:] = before - 0.001 * ((m / (1 - 0.9**t)) / (np.sqrt(v / (1 - 0.999**t)) + 1e-8))
+    adamax_in_place(x, g, m, u, t, a, b)
+    x[:] = before - 0.002 * ((m / (1 - 0.9**t)) / (u + 1e-8))
 
 
-def overwritten(x, g, m, v, t, a, b):
-    adam_in_place(x, g, m, v, t, a, a)
+def eps_in_u(x, g, m, u, t, a, b):
+    adamax_in_place(x, g, m, u, t, a, b)
+    np.add(u, 1e-8, out=u)
 
 
-def spends_the_gradient(x, g, m, v, t, a, b):
-    adam_in_place(x, g, m, v, t, a, b)
-    np.multiply(g, 0.1, out=g)
+def overwritten(x, g, m, u, t, a, b):
+    adamax_in_place(x, g, m, u, t, a, a)
+
+
+def spends_the_gradient(x, g, m, u, t, a, b):
+    adamax_in_place(x, g, m, u, t, a, b)
+    np.abs(g, out=g)
+
+
+@rule
+def peak(x, g, v, *, lr=0.01, rho=0.9, eps=1e-8):
+    """The rule of exercise 3."""
+    v = np.maximum(rho * v, g**2)
+    return x - lr * g / np.sqrt(v + eps), v
 
 
 CULPRITS = {"A": "g**2 overflows", "B": "(1 - beta1) * g underflows", "C": "x absorbs the step"}
-LIARS = {"A": "no warm-up", "B": "no synchronization", "C": "other work", "D": "one run"}
+LIARS = {"A": "no warm-up", "B": "no synchronization", "C": "other work", "D": "nothing", "E": "other work"}
 
 RIGHT = [
-    (1, (36, 28)),
-    (1, (floor(nadam), floor(nadam) - 8)),
+    (1, (26, 16)),
     (2, (8.56, 28_008)),
     (2, (8.56, 28_000)),
-    (3, (84, 9)),
-    (3, (count(rmsprop).bytes, count(rmsprop).new)),
-    (4, adam_in_place),
-    (5, (2**-12, 2**-9)),
+    (3, (76, 8)),
+    (3, (count(peak).bytes, count(peak).new)),
+    (4, adamax_in_place),
+    (5, (2**-10, 2**-7)),
     (6, CULPRITS),
     (7, LIARS),
     (8, 4200),
-    (9, 829),
-    (9, 828.9),
+    (9, 1703),
 ]
 
 WRONG = [
-    (1, 36, "Two numbers"),
-    (1, (20, 28), "also written"),
-    (1, (32, 28), "gradient has to be read"),
-    (1, (40, 28), "nobody writes it"),
-    (1, (28, 28), "mu_product"),
-    (1, (9, 7), "float32 is 4 bytes"),
-    (1, (24, 28), "how many arrays"),
-    (1, (36, 32), "two transfers"),
+    (1, 26, "Two numbers"),
+    (1, (16, 16), "also written"),
+    (1, (30, 16), "Nobody writes the anchor"),
+    (1, (28, 16), "nobody writes it"),
+    (1, (24, 16), "gradient has to be read"),
+    (1, (22, 16), "anchor has to be read"),
+    (1, (32, 16), "2 bytes each"),
+    (1, (40, 16), "are read and written"),
+    (1, (26, 14), "the gradient is held"),
+    (1, (26, 20), "2 bytes each"),
+    (1, (26, 26), "lies there once"),
+    (1, (26, 12), "4, 2, 2, 4 and 4"),
     (2, (8, 28_008), "also have bytes"),
     (2, (0.56, 28_008), "bytes alone"),
     (2, (8.56e-6, 0.028), "Microseconds"),
@@ -71,40 +100,49 @@ WRONG = [
     (2, (8.56, 16_008), "16 bytes"),
     (2, (8.56, 28), "milliseconds"),
     (2, (8.56, 40_000), "50 million times"),
-    (3, (20, 9), "the floor"),
-    (3, (21, 9), "float32 is 4 bytes"),
-    (3, (36, 9), "also reads"),
-    (3, (48, 9), "also writes"),
-    (3, (80, 9), "one by one"),
-    (3, (84, 2), "what comes between"),
-    (3, (84, 8), "how many are there"),
+    (3, (20, 8), "the least"),
+    (3, (19, 8), "float32 is 4 bytes"),
+    (3, (32, 8), "also reads"),
+    (3, (44, 8), "also writes"),
+    (3, (72, 8), "maximum reads two"),
+    (3, (80, 8), "one by one"),
+    (3, (76, 2), "what comes between"),
+    (3, (76, 7), "how many are there"),
     (4, 3, "function itself"),
     (4, rebinds, "still what it was"),
     (4, new_arrays, "new arrays"),
     (4, other_order, "order of the rule's operations"),
+    (4, eps_in_u, "eps does not belong into u"),
     (4, overwritten, "overwritten before it is used"),
     (4, spends_the_gradient, "changes the gradient"),
-    (5, (2**-10, 2**-9), "above 1"),
-    (5, (2**-11, 2**-9), "rounded back"),
-    (5, (0.1, 2**-9), "half way"),
-    (5, (1.5 * 2**-12, 2**-9), "half way"),
-    (5, (2**-12, 1.5 * 2**-9), "8 binary digits"),
-    (5, (2**-12, 2**-8), "half way is far enough"),
-    (5, (2**-12, 2**-12), "8 binary digits"),
+    (5, (2**-9, 2**-7), "rounded back"),
+    (5, (2**-11, 2**-7), "from 1 to 2"),
+    (5, (2**-12, 2**-7), "just below 1"),
+    (5, (0.1, 2**-7), "and half"),
+    (5, (1.5 * 2**-10, 2**-7), "and half"),
+    (5, (2**-10, 1.5 * 2**-7), "8 binary digits"),
+    (5, (2**-10, 2**-6), "half way is far enough"),
+    (5, (2**-10, 2**-10), "8 binary digits"),
     (6, "overflow", "A dict"),
     (6, CULPRITS | {"A": "eps is 0"}, "A is innocent of 'eps is 0'"),
     (6, CULPRITS | {"B": "x absorbs the step"}, "np.float16(x) - np.float16(rate)"),
     (7, LIARS | {"A": "one run"}, "A is innocent"),
+    (7, LIARS | {"D": "one run"}, "D is innocent of 'one run'"),
+    (7, LIARS | {"E": "nothing"}, "E is not innocent"),
     (7, LIARS | {"D": "honest"}, "not on the list"),
+    (7, dict.fromkeys("ABCD", "nothing"), "each of the five"),
+    (7, "other work", "A dict"),
     (8, 466.7, "half of the step"),
     (8, 4667, "a ninth of the rest"),
     (8, 12_600, "not 2"),
     (8, 2400, "16 only lie there"),
     (8, 4.2, "powers"),
     (8, 1000, "the parameters cancel"),
-    (9, 87_293, "v's"),
-    (9, 981, "subnormals begin above"),
+    (9, 829, "at 0.95"),
+    (9, 2014, "subnormals begin above"),
     (9, 126, "halve it"),
+    (9, 1702, "still a normal number"),
+    (9, 1702.7, "first whole n"),
     (9, 500, "2**-126"),
 ]
 
@@ -139,5 +177,22 @@ def test_every_cause_is_one_and_none_is_another():
         assert [name for name in patients if shown[name][cause]] == ([guilty] if guilty else [])
 
 
-def test_every_benchmark_has_one_fault():
-    assert sorted(guilty for guilty, _ in FAULTS.values()) == ["A", "B", "C", "D"]
+def test_benchmarks_are_not_solved_by_elimination():
+    """One fault occurs twice, one never, and somebody is innocent."""
+    counts = {fault: list(FAULTS.values()).count(fault) for fault in [*LOOK, "nothing"]}
+    assert sorted(counts.values()) == [0, 1, 1, 1, 2]
+    assert counts["nothing"] == 1
+
+
+def test_a_weight_of_three_moves_beyond_half_way_only():
+    for dtype, half_way in ((torch.float16, 2**-10), (torch.bfloat16, 2**-7)):
+        at = lambda step, dtype=dtype: torch.tensor(3.0 - step, dtype=torch.float64).to(dtype).item()
+        assert at(half_way) == at(-half_way) == 3
+        assert at(1.001 * half_way) < 3 < at(-1.001 * half_way)
+
+
+def test_a_fading_average_is_subnormal_after_as_many_steps():
+    m, steps = np.float32(1), 0
+    while m >= np.finfo("float32").tiny:
+        m, steps = np.float32(0.95) * m, steps + 1
+    assert steps == 1703

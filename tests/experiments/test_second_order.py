@@ -5,16 +5,14 @@ import pytest
 import torch
 
 from lib.arrays import inverse_root
-from lib.curvature import gauss_newton, hessian_of, softmax_hessian
+from lib.curvature import gauss_newton, softmax_hessian
 from lib.experiments.second_order import (
     bernoulli,
     choose_directions,
-    descend_matrix,
     fisher_diagonal,
     flat,
     lazy_shampoo,
     loss_and_gradients,
-    matrix_ravine,
     mean_squares,
     outputs,
     some_digits,
@@ -56,41 +54,6 @@ def test_a_share_of_the_labels_is_flipped():
     (x, right), (same, wrong) = two_features(4000, 0), two_features(4000, 0, 0.2)
     assert (x == same).all()
     assert (right != wrong).mean() == pytest.approx(0.2, abs=0.02)
-
-
-@pytest.mark.parametrize("turned", [False, True])
-def test_matrix_ravine(turned):
-    value, gradient, diagonal, X = matrix_ravine(3, 100.0, 0, turned)
-    f = lambda v: value(v.reshape(3, 3))
-    slope = lambda v: gradient(v.reshape(3, 3)).ravel()
-    v = np.random.default_rng(1).standard_normal(9)
-    H = hessian_of(slope, v)
-    curvatures = np.linalg.eigvalsh(H)
-    assert curvatures[[0, -1]] == pytest.approx([1, 100], rel=1e-6)
-    np.testing.assert_allclose(np.diag(H), diagonal.ravel(), rtol=1e-6)
-    assert (abs(H - np.diag(np.diag(H))).max() < 1e-6) != turned
-    moves = 1e-5 * np.eye(9)
-    np.testing.assert_allclose(slope(v), [(f(v + m) - f(v - m)) / 2e-5 for m in moves], rtol=1e-6, atol=1e-6)
-    assert value(X) == pytest.approx(matrix_ravine(3, 100.0, 0, not turned)[0](X))  # the same task, turned
-
-
-def test_turning_changes_what_rules_of_entries_do_and_not_what_rules_of_matrices_do():
-    for rule, given, same in ((gradient_descent, {}, True), (shampoo, {}, True), (soap, {}, True), (adam, {}, False)):
-        a, b = (descend_matrix(rule, matrix_ravine(4, 100.0, 0, turned), 0.01, 40, **given) for turned in (False, True))
-        assert np.allclose(a, b, rtol=1e-6) == same, rule.__name__
-
-
-def test_sophia_gets_the_diagonal():
-    """Unclipped and without memory it is Newton's method along the axes."""
-    given = {"beta1": 0.0, "beta2": 0.0, "gamma": 1e3, "weight_decay": 0.0, "update_every": 1}
-    losses = descend_matrix(sophia, matrix_ravine(4, 100.0, 0, False), 1e3, 3, **given)
-    assert losses[1] < 1e-20 * losses[0]
-
-
-def test_a_walk_that_diverges_ends_in_inf():
-    losses = descend_matrix(gradient_descent, matrix_ravine(3, 100.0, 0, False), 1.0, 60)
-    assert np.isinf(losses[-1])
-    assert np.isfinite(losses[0])
 
 
 def test_wave_fit_against_pytorch():

@@ -1,0 +1,150 @@
+// What the playgrounds share (playground.js, population.js): sliders, words, colors, and attributes that may be wrong.
+// A classic script, loaded before theirs, because a page opened from disk may load no modules.
+globalThis.playgroundControls = (() => {
+  "use strict";
+
+  // ---- Numbers -----------------------------------------------------------------------------------------------------
+
+  const twoDigits = (value) => Number(value.toPrecision(2));
+  const clamp = (value, low, high) => Math.min(Math.max(value, low), high);
+  const within = (low, high) => (value) => low <= value && value <= high;
+
+  /** The neighbor of `value` with two significant digits, up (1) or down (-1). */
+  function neighbor(value, direction) {
+    const decade = 10 ** Math.floor(Math.log10(value) + 1e-9);
+    const unit = direction < 0 && twoDigits(value) <= twoDigits(decade) ? decade / 100 : decade / 10;
+    return twoDigits(twoDigits(value) + direction * unit);
+  }
+
+  // ---- Sliders: how each kind of number moves ----------------------------------------------------------------------
+
+  const logarithmic = (low, high) => ({
+    low: Math.log10(low),
+    high: Math.log10(high),
+    position: Math.log10,
+    value: (position) => clamp(twoDigits(10 ** position), low, high),
+    next: (value, direction) => clamp(neighbor(value, direction), low, high),
+  });
+
+  const whole = (low, high) => ({
+    low,
+    high,
+    position: (value) => value,
+    value: Math.round,
+    next: (value, direction) => clamp(value + direction, low, high),
+  });
+
+  /** Some numbers, from the lowest to the highest, as far apart as they come. */
+  const among = (numbers) => ({
+    low: 0,
+    high: numbers.length - 1,
+    position: (value) => numbers.indexOf(value),
+    value: (position) => numbers[Math.round(position)],
+    next: (value, direction) => numbers[clamp(numbers.indexOf(value) + direction, 0, numbers.length - 1)],
+  });
+
+  /** A labelled slider for `values[name]`, which calls `changed()`; its `show()` shows a value changed elsewhere. */
+  function labelledSlider(name, label, scale, values, changed) {
+    const row = document.createElement("label");
+    row.innerHTML = `<span>${label}</span><b aria-hidden="true"></b><input type="range" name="${name}" step="any">`;
+    const [input, shown] = [row.querySelector("input"), row.querySelector("b")];
+    input.min = scale.low;
+    input.max = scale.high;
+    const show = () => {
+      const position = scale.position(values[name]);
+      input.value = position;
+      input.style.setProperty("--filled", `${(100 * (position - scale.low)) / (scale.high - scale.low)}%`);
+      input.setAttribute("aria-valuetext", setting(values[name]));
+      shown.textContent = setting(values[name]);
+    };
+    const set = (value) => {
+      values[name] = value;
+      show();
+      changed();
+    };
+    input.addEventListener("input", () => set(scale.value(Number(input.value))));
+    input.addEventListener("keydown", (event) => {
+      const direction = { ArrowUp: 1, ArrowRight: 1, ArrowDown: -1, ArrowLeft: -1 }[event.key];
+      if (!direction || event.ctrlKey || event.metaKey || event.altKey) return;
+      event.preventDefault();
+      let value = values[name];
+      for (let i = 0; i < (event.shiftKey ? 10 : 1); i++) value = scale.next(value, direction);
+      set(value);
+    });
+    show();
+    return Object.assign(row, { show });
+  }
+
+  // ---- Words -------------------------------------------------------------------------------------------------------
+
+  const capitalized = (text) => text[0].toUpperCase() + text.slice(1);
+  const inWords = (value, digits = 2) => {
+    if (value === 0) return "0";
+    const size = Math.abs(value);
+    const short = size < 1e-3 || size >= 1e5;
+    const text = short ? value.toExponential(digits - 1) : String(Number(value.toPrecision(digits)));
+    return text.replace(/^-/, "−").replace("e+", "e");
+  };
+  const place = (value) => value.toFixed(2).replace("-0.00", "0.00").replace("-", "−");
+  const setting = (value) => value > 0 && value < 1e-3 ? value.toExponential() : String(value).replace("-", "−");
+
+  // ---- Drawing -----------------------------------------------------------------------------------------------------
+
+  const svg = (tag, attributes, text) => {
+    const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    if (text !== undefined) element.textContent = text;
+    return element;
+  };
+
+  const STAR = "M" + Array.from({ length: 10 }, (_, i) => {
+    const [radius, angle] = [i % 2 ? 3 : 7.5, (i * Math.PI) / 5 - Math.PI / 2];
+    return `${(radius * Math.cos(angle)).toFixed(2)},${(radius * Math.sin(angle)).toFixed(2)}`;
+  }).join("L") + "Z";
+
+  /** Give an element a color, on a light page and on a dark one, and a dash. */
+  function paint(element, { color: [light, dark], dash }) {
+    element.style.setProperty("--light", light);
+    element.style.setProperty("--dark", dark);
+    element.style.setProperty("--dash", dash || "none");
+    return element;
+  }
+
+  // ---- Attributes that may be wrong --------------------------------------------------------------------------------
+
+  /** A wrong attribute. */
+  class Problem extends Error {}
+
+  /** Functions that read the attributes of an element. A wrong one is named, with its value and the remedy. */
+  function attributesOf(element) {
+    const wrong = (name, should) => {
+      throw new Problem(`<${element.localName}> has ${name}="${element.getAttribute(name)}"; ${should}`);
+    };
+    const oneOf = (name, names) => {
+      const value = element.getAttribute(name) ?? names[0];
+      return names.includes(value) ? value : wrong(name, `write one of ${names.join(", ")}.`);
+    };
+    const number = (name, missing, holds, range) => {
+      if (!element.hasAttribute(name)) return missing;
+      const text = element.getAttribute(name).trim();
+      if (text && holds(Number(text))) return Number(text);
+      return wrong(name, `write ${range}, for example ${name}="${missing}".`);
+    };
+    return { wrong, oneOf, number };
+  }
+
+  /** Show an error in place of the element; throw it on if it is not the author's. */
+  function complain(element, error) {
+    const message = document.createElement("p");
+    message.className = "playground-problem";
+    message.setAttribute("role", "alert");
+    message.textContent = error.message;
+    element.replaceChildren(message);
+    if (!(error instanceof Problem)) throw error;
+  }
+
+  return {
+    STAR, among, attributesOf, capitalized, clamp, complain, inWords, labelledSlider, logarithmic, neighbor, paint,
+    place, setting, svg, twoDigits, whole, within,
+  };
+})();
