@@ -8,8 +8,7 @@ import math
 
 import numpy as np
 
-from lib.exercises import Exercises, Wrong, convict, mistaken, near, result_of, several
-from lib.search.stopping import worse_than_median
+from lib.exercises import Exercises, convict, mistaken, near, several
 
 check = Exercises()
 
@@ -39,50 +38,7 @@ def a_grid(answer):
     return "A random search of 625 trainings tries 625 rates."
 
 
-def evenly(u, low, high):
-    return low + u * (high - low)
-
-
-def squared(u, low, high):
-    return low * (high / low) ** (u**2)
-
-
-def turned(u, low, high):
-    return high * (low / high) ** u
-
-
-def tens(u, low, high):
-    return 10 ** (low + u * (high - low))
-
-
-def no_exponential(u, low, high):
-    return (1 - u) * np.log(low) + u * np.log(high)
-
-
-QUANTILES = {
-    evenly: "Equal intervals are equally likely there; equal factors should be.",
-    turned: "Turned around: u = 0 shall give low.",
-    tens: "low and high are rates and no powers of ten: take their logarithms first.",
-    no_exponential: "These are the logarithms of the rates: raise e to them.",
-    squared: "The logarithm has to go evenly with u.",
-}
-
-
 @check.exercise(3)
-def quantile(answer):
-    """A function (u, low, high) -> the rate at share u, equal factors equally likely."""
-    u = np.linspace(0, 1, 11)
-    with np.errstate(all="ignore"):
-        given = np.asarray(result_of(answer, u, 1e-4, 1.0), dtype=float)
-        for mistake, hint in QUANTILES.items():
-            mistaken(given, mistake(u, 1e-4, 1.0), hint, 1e-9)
-    near(given, 1e-4 ** (1 - u), 1e-9, "Take logarithms of both ends, mix them, and come back.")
-    other = np.asarray(answer(u, 0.01, 5.0), dtype=float)
-    near(other, 0.01 * 500**u, 1e-9, "Right for 1e-4 to 1 only: use low and high.")
-    return "A third of the draws lies between 0.0001 and 0.002, where evenly drawn ones hardly ever come."
-
-
-@check.exercise(4)
 def cost(answer):
     """(from scratch, resumed) epochs of halving: 81 trainings from 1 epoch to 81, one in three going on."""
     anew, resumed = several(answer, "(from scratch, resumed)")
@@ -96,66 +52,7 @@ def cost(answer):
     return "81 settings were tried for the price of fewer than four whole trainings."
 
 
-def last_against_means(losses, completed):
-    return len(completed) > 0 and losses[-1] > np.median(np.mean(completed[:, : len(losses)], axis=1))
-
-
-def best_against_now(losses, completed):
-    return len(completed) > 0 and min(losses) > np.median(completed[:, len(losses) - 1])
-
-
-def best_against_all(losses, completed):
-    return len(completed) > 0 and min(losses) > np.median(np.mean(completed, axis=1))
-
-
-def mean_of_means(losses, completed):
-    return len(completed) > 0 and min(losses) > np.mean(np.mean(completed[:, : len(losses)], axis=1))
-
-
-def best_against_best(losses, completed):
-    return len(completed) > 0 and min(losses) > np.median(np.min(completed[:, : len(losses)], axis=1))
-
-
-def keeps_the_bad(losses, completed):
-    return len(completed) > 0 and not worse_than_median(losses, completed)
-
-
-MEDIANS = {
-    last_against_means: "You compare the last loss; the best so far is asked for.",
-    best_against_now: "That is Optuna's rule: the losses of the others now. Take the means of theirs so far.",
-    best_against_all: "The others' means are over all of their looks: take as many as the training has had.",
-    mean_of_means: "That is the mean over the trainings, not the median.",
-    best_against_best: "You compare with the others' best so far; the rule takes their means so far.",
-    keeps_the_bad: "Turned around: stop if it is higher.",
-}
-
-
-def _situations():
-    draw = np.random.default_rng(3)
-    for _ in range(200):
-        completed = 2 * draw.random((5, 1)) + np.exp(-np.arange(8) * draw.random((5, 1))) + 0.3 * draw.random((5, 8))
-        completed[0] *= 5
-        looks = draw.integers(1, 9)
-        yield 1 + 2 * draw.random() + np.exp(-np.arange(looks) / 3) + 0.5 * draw.random(looks), completed
-
-
-@check.exercise(5)
-def stops(answer):
-    """A function (losses, completed) -> whether the training stops, by the median rule."""
-    cases = list(_situations())
-    given = [bool(result_of(answer, losses.copy(), completed.copy())) for losses, completed in cases]
-    right = [worse_than_median(*case) for case in cases]
-    if given != right:
-        for mistake, hint in MEDIANS.items():
-            if given == [bool(mistake(*case)) for case in cases]:
-                raise Wrong(hint)
-        raise Wrong("Best so far of this one; of the others the mean of as many losses; of these means the median.")
-    if answer(np.array([1.0]), np.empty((0, 8))):
-        raise Wrong("With none completed there is nothing to compare with: it goes on.")
-    return f"Equal to the library's in {len(cases)} situations."
-
-
-@check.exercise(6)
+@check.exercise(4)
 def improvement(answer):
     """How many times as high expected improvement is at a as at b: gamma 0.2, densities 2, 0.5 at a, and 3, 3 at b."""
     mistaken(answer, 0.4, "Turned around: that is b's over a's.", 1e-9)
@@ -165,7 +62,7 @@ def improvement(answer):
     return "b lies where most good ones were, and most bad ones, too. TPE tries a."
 
 
-@check.exercise(7)
+@check.exercise(5)
 def promotion(answer):
     """(ASHA's, halving's): the sums of the losses of those that go on, which arrive as 5, 3, 4, 1, 2, 6; eta 3."""
     asha, halving = several(answer, "(asha, halving)")
@@ -178,7 +75,7 @@ def promotion(answer):
     return "The loss of 3 went on though two better ones came later: the price of not waiting."
 
 
-# Exercise 8: three wrong halvings, known by whom they let go on.
+# Exercise 6: three wrong halvings, known by whom they let go on.
 
 
 def halving(losses, eta=3):
@@ -222,13 +119,13 @@ BUGS = {
 }
 
 
-@check.exercise(8)
+@check.exercise(6)
 def which_bug(answer):
     convict(answer, suspects, BUGS, "give it {} and see who goes on")
     return "All three return some net at the end, and none raises an error."
 
 
-@check.exercise(9)
+@check.exercise(7)
 def curse(answer):
     """How far below the truth the best of 30 losses lies, if all nets are equal and noise is normal, std 0.1."""
     mistaken(answer, 0.1 / math.sqrt(30), "That is the error of the mean of 30; the lowest is asked for.", 1e-3)
