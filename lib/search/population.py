@@ -42,7 +42,17 @@ WHERE = "population"  # begins the error messages
 
 
 class Run(NamedTuple):
-    """What is trained and how; see `train_population`."""
+    """What is trained and how.
+
+    Attributes:
+        task: see above.
+        members, rounds, steps: how many nets, rounds, and steps in a round.
+        exploit: function of (history, random), such as `Truncation`; None: nobody copies.
+        explore: function of (settings, space, random), such as `Perturb`, whose result the copies take; if there is no
+            ``exploit``, all do. None: nothing is changed. With both None this is a random search.
+        seed: of all draws; a whole number.
+        copy_settings: whether a copy takes the settings with the state. The paper's algorithm does.
+    """
 
     task: Any
     members: int
@@ -97,54 +107,33 @@ def survivors(record: Record) -> np.ndarray:
 
 
 def train_population(
-    task,
-    members: int,
-    rounds: int,
-    steps: int,
-    *,
-    exploit: Callable | None = Truncation(),  # noqa: B008, it is frozen
-    explore: Callable | None = Perturb(),  # noqa: B008
-    seed: int = 0,
-    copy_settings: bool = True,
-    settings: dict | None = None,
-    path=None,
-) -> Record:
+    task, members: int, rounds: int, steps: int,
+    *, settings: dict | None = None, path=None, **options
+) -> Record:  # fmt: skip
     """Train a population in step: every round all advance, are scored, and, but after the last, exploit and explore.
 
     Args:
-        task: see above.
-        members, rounds, steps: how many nets, rounds, and steps in a round.
-        exploit: function of (history, random), such as `Truncation`; None: nobody copies.
-        explore: function of (settings, space, random), such as `Perturb`, whose result the copies take; if there is no
-            ``exploit``, all do. None: nothing is changed. With both None this is a random search.
-        seed: of all draws; a whole number.
+        task, members, rounds, steps: see `Run`.
         settings: to begin with, dict of arrays (members,); None: drawn from the space.
-        copy_settings: whether a copy takes the settings with the state. The paper's algorithm does.
         path: of a file, written after each round. If it is there, the run goes on from it. It may have been stopped at
             any moment, or have had fewer rounds.
+        options: ``exploit``, ``explore``, ``seed``, ``copy_settings``, with the defaults that `Run` has.
 
     Raises:
         TypeError, ValueError: an argument is out of range, the task breaks its word, or the file is damaged, foreign,
             or of another run.
     """
-    run = Run(task, members, rounds, steps, exploit, explore, seed, copy_settings)
+    run = Run(task, members, rounds, steps, **options)
     state, settings = begin(run, settings)
     log = []  # a row a round
     if path is not None and Path(path).exists():
-        kept = load(path, run)
-        state, log = restored(kept["state"], state, path), rows_of(kept["log"])
-        if len(log) > rounds:
-            raise ValueError(f"{WHERE}: {path} holds {len(log)} rounds, more than {rounds}; ask for as many.")
-        if any(np.any(log[0][name] != values) for name, values in settings.items()):
-            raise ValueError(
-                f"{WHERE}: {path} was begun with other settings; begin with those, or choose another path."
-            )
-        settings = {name: log[-1][name] for name in settings}
+        state, settings, log = _resumed(path, run, state, settings)
     for round in range(len(log), rounds):
         parents = np.arange(members)
         if round > 0:
-            random = np.random.default_rng([seed, round])
-            parents, settings = exploit_and_explore(run, _history(log), settings, random)
+            random = np.random.default_rng([run.seed, round])
+            history = _history(log)
+            parents, settings = exploit_and_explore(run, history, settings, random)
             state = {name: taken(a, parents) for name, a in state.items()}
         state, scores = advance_and_score(run, state, settings)
         came = {"parents": parents, "parent_rounds": np.full(members, round - 1)}
@@ -152,6 +141,17 @@ def train_population(
         if path is not None:
             save(path, run, state=state, log=columns_of(log))
     return record_of(columns_of(log), state)
+
+
+def _resumed(path, run, state, settings):
+    """The state, the settings and the log after the last round that a file holds, if it is of this run."""
+    kept = load(path, run)
+    state, log = restored(kept["state"], state, path), rows_of(kept["log"])
+    if len(log) > run.rounds:
+        raise ValueError(f"{WHERE}: {path} holds {len(log)} rounds, more than {run.rounds}; ask for as many.")
+    if any(np.any(log[0][name] != values) for name, values in settings.items()):
+        raise ValueError(f"{WHERE}: {path} was begun with other settings; begin with those, or choose another path.")
+    return state, {name: log[-1][name] for name in settings}, log
 
 
 def begin(run, settings=None):

@@ -323,31 +323,23 @@ class RandomSearch:
         check_search(self)
 
     def ask(self) -> Iterator[list[Trial]]:
-        random = np.random.default_rng(self.seed)
-        yield _trials(at_shares(self.space, random.random((self.n, len(self.space)))), self.budget)
+        shares = self.shares(np.random.default_rng(self.seed))
+        yield _trials(at_shares(self.space, shares), self.budget)
+
+    def shares(self, random: np.random.Generator) -> np.ndarray:
+        """(n, dimensions) of [0, 1], onto which the space puts its settings."""
+        return random.random((self.n, len(self.space)))
 
 
-@dataclass(frozen=True)
-class QuasiRandomSearch:
-    """The first ``n`` points of a Sobol sequence that is scrambled at random: random like draws, but evenly spread, in
-    each dimension alone too. The best spread has an ``n`` that is a power of two.
+class QuasiRandomSearch(RandomSearch):
+    """A `RandomSearch` with other shares: the first ``n`` points of a Sobol sequence that is scrambled at random. They
+    are random like draws, but evenly spread, in each dimension alone too. The best spread has an ``n`` that is a power
+    of two.
 
     Source: Bergstra & Bengio 2012, "Random Search for Hyper-Parameter Optimization", JMLR 13:281-305, section 4; the
     sequence is that of ``scipy.stats.qmc.Sobol``.
-
-    Raises:
-        TypeError, ValueError: an argument is out of range.
     """
 
-    space: dict[str, Dimension]
-    n: int
-    seed: int = 0
-    budget: int | None = None
-
-    def __post_init__(self):
-        check_search(self)
-
-    def ask(self) -> Iterator[list[Trial]]:
-        sequence = qmc.Sobol(len(self.space), rng=np.random.default_rng(self.seed))
-        shares = sequence.random_base2((self.n - 1).bit_length())[: self.n]
-        yield _trials(at_shares(self.space, shares), self.budget)
+    def shares(self, random):
+        sequence = qmc.Sobol(len(self.space), rng=random)
+        return sequence.random_base2((self.n - 1).bit_length())[: self.n]

@@ -54,7 +54,7 @@ class Truncation:
     def __call__(self, history, random):
         rank = ranks(history[-1], random)
         members = len(rank)
-        cut = max(1, int(self.share * members + 1e-9))  # 0.29 * 100 is a little less than 29
+        cut = max(1, int(self.share * members + 1e-9))  # 0.29 * 100 < 29
         best = rank.argsort()[members - cut :]
         return np.where(rank < cut, random.choice(best, members), np.arange(members))
 
@@ -76,8 +76,9 @@ class TTest:
     """Each member draws another, and copies it if its mean score is higher and Welch's t-test says so. Called like
     `Truncation`; of the first score alone nothing can be said. A member that diverged copies any that did not.
 
-    Source: Jaderberg et al. 2017, section 4.1.1, over the last 10 scores; Welch 1947, "The generalization of
-    'Student's' problem when several different population variances are involved".
+    Source: Jaderberg et al. 2017, section 4.1.1, over the rewards of the last 10 episodes, where here it is the scores
+    of the last 10 rounds; Welch 1947, "The generalization of 'Student's' problem when several different population
+    variances are involved".
 
     Args:
         level: the highest p-value, two-sided, at which the means count as different. The default is this book's.

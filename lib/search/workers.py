@@ -113,6 +113,15 @@ def _look(folder, run, i, first):
     return Member(state, kept["settings"], tuple(origin), kept["history"]["scores"], rows_of(kept["log"]))
 
 
+def _stamp(folder, i):
+    """What changes whenever member ``i`` leaves something; None, as long as it has not."""
+    try:
+        about = _file(folder, i).stat()
+    except FileNotFoundError:
+        return None
+    return about.st_ino, about.st_mtime_ns, about.st_size
+
+
 def _file(folder, i):
     return Path(folder) / f"member-{i}.npz"
 
@@ -179,8 +188,12 @@ def work(
     with ExitStack() as locks:
         for i in mine:
             locks.enter_context(_alone(folder, i))
+        board, seen = list(first), [None] * members
         while True:
-            board = [_look(folder, run, j, first[j]) for j in range(members)]
+            for j in range(members):
+                now = _stamp(folder, j)
+                if now != seen[j]:  # it has left something since
+                    board[j], seen[j] = _look(folder, run, j, first[j]), now
             i = min(mine, key=lambda i: len(board[i].log), default=None)  # the one that is furthest behind
             if i is None or len(board[i].log) == rounds:
                 break

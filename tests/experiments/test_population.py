@@ -1,5 +1,8 @@
 """A stack trains each net as if it were alone, NumPy as PyTorch, and each net as torch.optim would."""
 
+import json
+from functools import partial
+
 import array_api_compat.numpy
 import array_api_compat.torch
 import numpy as np
@@ -7,11 +10,38 @@ import pytest
 import torch
 
 from lib import data
-from lib.experiments.population import HANDICAPPED, Digits, Toy, example
+from lib.experiments import population
+from lib.experiments.population import (
+    COUNTS,
+    FRESH,
+    HALVING,
+    HANDICAPPED,
+    LENGTHS,
+    MEMBERS,
+    ROUNDS,
+    STEPS,
+    TIMES,
+    Digits,
+    NoTrend,
+    PerturbGap,
+    Toy,
+    compare,
+    contenders,
+    example,
+    halved,
+    long_example,
+    main,
+    member_steps,
+    random_search,
+    retrained,
+    winner,
+)
 from lib.networks import accuracy, cross_entropy, forward, relu, value_and_grad
 from lib.optimizers import RULES, adam, adamw, gradient_descent, l2, lars, momentum, muon, rmsprop, sophia
-from lib.search.population import train_population
+from lib.schedules import cosine, linear
+from lib.search.population import Record, schedule, train_population
 from lib.search.space import Choice, LogUniform, Uniform, at_shares
+from lib.search.strategies import TTest
 
 LIBRARIES = {"numpy": array_api_compat.numpy, "torch": array_api_compat.torch}
 RATE = {"lr": LogUniform(1e-3, 0.05)}
@@ -58,8 +88,9 @@ def test_the_toy_climbs_its_surrogate():
     assert task.score(task.start([0]))[0] == pytest.approx(1.2 - 2 * 0.81)
 
 
-def test_the_example_runs():
+def test_the_examples_run():
     assert train_population(**example()).scores[-1].max() > 1.1
+    assert long_example()["rounds"] > example()["rounds"]
 
 
 # ---------- the net ----------
@@ -305,3 +336,216 @@ def test_a_member_that_diverges_does_not_disturb_the_others():
 def test_clear_errors(make, error, words):
     with pytest.raises(error, match=words):
         make()
+
+
+# ---------- a schedule that all members share ----------
+
+
+def test_a_factor_multiplies_the_rate_step_by_step():
+    """As settings that change after every step would; it goes on from round to round."""
+    shape = partial(cosine, lr=1.0, steps=12)
+    state, settings = digits().start(range(3)), drawn(digits(), 3)
+    by_factor = digits(factor=shape).advance(digits(factor=shape).advance(state, settings, 5), settings, 7)
+    by_hand = state
+    for t in range(12):
+        by_hand = digits().advance(by_hand, {"lr": settings["lr"] * float(shape(t))}, 1)
+    np.testing.assert_allclose(by_factor["x"], by_hand["x"], rtol=1e-12)
+    assert by_factor["x"].dtype == np.float64
+    assert Digits(factor=shape).advance(Digits().start(range(2)), drawn(Digits(), 2), 3)["x"].dtype == np.float32
+    assert (by_factor["x"] != digits().advance(state, settings, 12)["x"]).any()
+
+
+def test_a_task_with_a_schedule_is_another_task():
+    """Or a checkpoint of one would pass for the other's."""
+    shapes = None, partial(cosine, lr=1.0, steps=9), partial(cosine, lr=1.0, steps=8), partial(linear, lr=1.0, steps=9)
+    names = {repr(Digits(factor=shape)) for shape in shapes}
+    assert len(names) == 4
+    assert repr(Digits(factor=shapes[1])).endswith("seed=0, factor=cosine(lr=1.0, steps=9))")
+    assert "0x" not in "".join(names)
+
+
+# ---------- the comparison ----------
+
+SMALL = Digits(batch=8, hidden=4)
+
+
+def test_a_random_search_is_its_members_trained_alone():
+    record = random_search(SMALL, 4, 30, seed=2)
+    assert record.scores.shape == (1, 4)
+    again = train_population(SMALL, 4, 3, 10, exploit=None, explore=None, seed=2)
+    assert (record.state["x"] == again.state["x"]).all()
+    assert winner(record) == int(np.argmax(record.scores[-1]))
+
+
+def test_the_winner_is_the_best_of_the_last_round():
+    scores = np.array([[9.0, 0, 0], [1, 2, np.nan]])
+    assert winner(Record(scores, {}, np.zeros((2, 3), int), np.zeros((2, 3), int), {})) == 1
+
+
+def test_early_stopping_keeps_the_best_and_changes_nothing():
+    """Those that come to the end are members of a random search: none copied, none was perturbed."""
+    plan = [(9, 10), (3, 20), (1, 40)]
+    record, search = halved(SMALL, plan, seed=5), random_search(SMALL, 9, 40, seed=5)
+    assert record.scores.shape == (1, 1)
+    at = int(np.flatnonzero(search.settings["lr"][0] == record.settings["lr"][0, 0])[0])
+    assert (record.state["x"][0] == search.state["x"][at]).all()
+    assert record.state["t"].tolist() == [40]
+    early = np.argsort(-random_search(SMALL, 9, 10, seed=5).scores[0])[:3]
+    middle = random_search(SMALL, 9, 20, seed=5).scores[0]
+    assert at == max(early, key=lambda i: middle[i])
+
+
+def test_a_training_that_diverged_does_not_go_on():
+    class Diverges(Digits):
+        def score(self, state):
+            return np.where(np.arange(len(state["t"])) == 0, np.nan, super().score(state))
+
+    record = halved(Diverges(batch=8, hidden=4), [(3, 5), (2, 10)])
+    assert np.isin(record.settings["lr"], random_search(SMALL, 3, 1).settings["lr"][0, 1:]).all()
+
+
+def test_steps_of_all_members():
+    assert member_steps([(9, 10), (3, 20), (1, 40)]) == 90 + 30 + 20
+    assert 0.98 * MEMBERS * STEPS < member_steps(HALVING) <= MEMBERS * STEPS
+    assert HALVING[-1][1] == STEPS
+
+
+def test_retrained_nets_are_new_ones_by_the_same_schedule():
+    record = train_population(SMALL, 6, 4, 10)
+    best = winner(record)
+    found = {name: schedule(record, best, name) for name in SMALL.space}
+    state = retrained(SMALL, found, 10, nets=3, seed=77)
+    assert state["t"].tolist() == [40] * 3
+    alone = SMALL.start([78])
+    for values in zip(*found.values(), strict=True):
+        alone = SMALL.advance(alone, {k: np.array([v]) for k, v in zip(found, values, strict=True)}, 10)
+    assert (alone["x"][0] == state["x"][1]).all()
+
+
+def test_every_contender_takes_as_many_steps(monkeypatch):
+    """Of all its members together; only those with another number of members are others."""
+    for name, (train, factor, rounds) in contenders().items():
+        counted = []
+
+        class Counts(Toy):
+            def advance(self, state, settings, steps, counted=counted):
+                counted.append(steps * len(state["theta"]))
+                return state
+
+        train(Counts(), 0)
+        members = int(name.split(", ")[1].split()[0]) if "members" in name else MEMBERS
+        assert 0.98 * members * STEPS < sum(counted) <= members * STEPS, name
+        assert factor is None or "cosine" in name or name == "one cycle"
+        assert rounds in (1, ROUNDS, *LENGTHS)
+
+
+def test_compare(monkeypatch):
+    few = {name: contenders()[name] for name in ("cosine", "PBT", "constant, 4 members")}
+    monkeypatch.setattr(population, "contenders", lambda: few)
+    monkeypatch.setattr(population, "FRESH", 2)
+    found = compare(3)
+    assert found["seed"] == 3
+    assert found["losses"].keys() == few.keys()
+    assert found["schedules"].keys() == {"cosine", "PBT"}
+    assert [len(found["schedules"][name]["lr"]) for name in ("cosine", "PBT")] == [1, ROUNDS]
+    task = Digits(seed=3, batch=4)
+    record = train_population(task, MEMBERS, ROUNDS, STEPS // ROUNDS, seed=3)
+    best = winner(record)
+    validation, test, accuracy, _ = found["losses"]["PBT"]
+    assert validation == pytest.approx(-record.scores[-1, best], abs=1e-5)
+    assert test == pytest.approx(task.losses(record.state, "test")[best], abs=1e-5)
+    assert accuracy == pytest.approx(task.accuracies(record.state, "test")[best], abs=1e-5)
+    assert all(0.02 < numbers[3] < 1 for numbers in found["losses"].values())
+    means = {key: np.exp(np.mean(np.log(values))) for key, values in found["schedules"]["PBT"].items()}
+    for times, loss in zip(TIMES, found["constants"], strict=True):
+        held = {key: np.array([value * times if key == "lr" else value]) for key, value in means.items()}
+        assert loss == pytest.approx(task.losses(retrained(task, held, STEPS), "test").mean(), abs=1e-5)
+
+
+def test_what_is_kept_is_not_trained_again(monkeypatch):
+    few = {name: contenders()[name] for name in ("PBT", "cosine")}
+    monkeypatch.setattr(population, "FRESH", 2)
+    monkeypatch.setattr(population, "contenders", lambda: {"PBT": few["PBT"]})
+    whole = compare(3)
+    kept = whole | {"losses": {"PBT": [1, 2, 3, 4], "gone": [0] * 4}, "constants": [9]}
+    monkeypatch.setattr(population, "contenders", lambda: few)
+    found = compare(3, kept)
+    assert list(found["losses"]) == ["PBT", "cosine"]
+    assert found["losses"]["PBT"] == [1, 2, 3, 4]
+    assert found["losses"]["cosine"][1] < 0.3
+    assert found["schedules"]["PBT"] == whole["schedules"]["PBT"]
+    assert found["constants"] == [9]
+    del kept["constants"]
+    assert compare(3, kept)["constants"] == whole["constants"]
+
+
+def test_without_the_trend_that_all_share():
+    draw = np.random.default_rng(0)
+    better, trend = np.array([0.0, 0.5]), np.arange(10.0)[:, None]
+    history = trend + better + 0.1 * draw.standard_normal((10, 2))
+    assert TTest()(history, draw).tolist() == [0, 1]
+    assert NoTrend()(history, draw).tolist() == [1, 1]
+
+
+def test_factors_on_the_gap_of_momentum():
+    space = {"lr": LogUniform(1e-3, 1), "momentum": Uniform(0, 0.99)}
+    settings = {"lr": np.full(40, 0.1), "momentum": np.full(40, 0.9)}
+    found = PerturbGap()(settings, space, np.random.default_rng(0))
+    assert np.unique(found["lr"]).tolist() == pytest.approx([0.08, 0.12])
+    assert np.unique(found["momentum"]).tolist() == pytest.approx([0.88, 0.92])
+    assert PerturbGap()(settings | {"momentum": np.full(40, 0.99)}, space, np.random.default_rng(0))[
+        "momentum"
+    ].max() == pytest.approx(0.99)
+    assert PerturbGap()({"lr": settings["lr"]}, space, np.random.default_rng(0)).keys() == {"lr"}
+
+
+def test_the_record_goes_on_where_it_was_stopped(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(population, "RECORD", tmp_path / "record.json")
+    asked = []
+
+    def fake(seed, kept):
+        asked.append(seed)
+        if len(asked) == 3:
+            raise KeyboardInterrupt
+        added = [*(kept["losses"] if kept else []), *population.contenders()]
+        return {"seed": seed, "losses": dict.fromkeys(added), "constants": []}
+
+    monkeypatch.setattr(population, "compare", fake)
+    monkeypatch.setattr(population, "contenders", lambda: {"a": None})
+    with pytest.raises(KeyboardInterrupt):
+        main(["--seeds", "4"])
+    main(["--seeds", "4"])
+    assert asked == [0, 1, 2, 2, 3]
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert [run["seed"] for run in record["runs"]] == [0, 1, 2, 3]
+    assert {"command", "machine", "versions", "columns", "steps"} < record.keys()
+    assert [file.name for file in tmp_path.iterdir()] == ["record.json"]
+    main(["--seeds", "4"])
+    assert len(asked) == 5
+    monkeypatch.setattr(population, "contenders", lambda: {"a": None, "b": None})
+    main(["--seeds", "2"])  # an arm was added: those that lack it, and no others
+    assert asked[5:] == [0, 1, 2, 3]
+    record = json.loads((tmp_path / "record.json").read_text())
+    assert [list(run["losses"]) for run in record["runs"]] == [["a", "b"]] * 4
+    monkeypatch.setattr(population, "STEPS", 7)
+    with pytest.raises(SystemExit):
+        main(["--seeds", "5"])
+    assert "was begun on another machine or by other code; delete it" in capsys.readouterr().err
+    with pytest.raises(SystemExit):
+        main(["--seeds", "0"])
+    assert "--seeds must be at least 1, got 0" in capsys.readouterr().err
+
+
+def test_the_record_in_the_project_has_all_that_the_page_draws():
+    record = json.loads(population.RECORD.read_text())
+    assert record["steps"] == STEPS
+    assert [run["seed"] for run in record["runs"]] == list(range(20))
+    for run in record["runs"]:
+        assert run["losses"].keys() == contenders().keys()
+        assert all(len(numbers) == 4 for numbers in run["losses"].values())
+        assert len(run["constants"]) == len(TIMES)
+        for name, (_, _, rounds) in contenders().items():
+            if "members" not in name:
+                assert all(len(values) == rounds for values in run["schedules"][name].values())
+    assert all(f"PBT, {n} members" in record["runs"][0]["losses"] for n in COUNTS)
+    assert FRESH == 16

@@ -233,6 +233,17 @@ def test_a_member_begins_alike_in_any_population():
     assert (other[1]["lr"] != few[1]["lr"]).all()
 
 
+def test_no_two_rounds_draw_alike():
+    drawn = []
+
+    def draw(history, random):
+        drawn.append(random.random())
+        return np.arange(history.shape[1])
+
+    train_population(SMALL, **RUN | {"exploit": draw})
+    assert len(set(drawn)) == len(drawn) == 4
+
+
 def test_one_seed_one_record():
     assert bits(train_population(SMALL, **RUN)) == bits(train_population(SMALL, **RUN))
     assert bits(train_population(SMALL, **RUN)) != bits(train_population(SMALL, **RUN, seed=1))

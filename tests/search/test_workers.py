@@ -230,6 +230,21 @@ def test_the_member_that_is_furthest_behind_is_first(tmp_path):
     assert [rounds_done(tmp_path, i) for i in range(4)] == [2, 2, 1, 1]
 
 
+def test_a_worker_sees_what_others_have_left_since(tmp_path):
+    """The other one trains, all its rounds, while this one is in its first."""
+    seen, run = [], RUN | {"members": 2, "rounds": 3, "folder": tmp_path, "workers": 2}
+
+    def watch(history, random):
+        seen.append(history.shape[1])
+        if len(seen) == 1:
+            work(SMALL, **run, exploit=watch, worker=1)
+        return np.arange(history.shape[1])
+
+    run.pop("exploit")
+    work(SMALL, **run, exploit=watch, worker=0)
+    assert seen == [1, 1, 1, 2]
+
+
 def test_one_worker_twice(tmp_path):
     """Each member has one process; when that ends, another may take it."""
     pytest.importorskip("fcntl")

@@ -1,0 +1,160 @@
+"""The judges of the chapter on population based training: the right answer passes, each typical mistake is named."""
+
+import numpy as np
+import pytest
+
+from lib.exercises import population as exercises
+from lib.exercises.population import FAULTS, PLACE, WITH_H, check, suspects
+from lib.experiments.population import HANDICAPPED, Toy
+from lib.search.population import train_population
+from lib.search.strategies import BinaryTournament
+from tests.exercises.judging import exercise_tests
+
+
+def truncation(scores, share, random):
+    order = np.argsort(scores)
+    cut = int(share * len(scores))
+    parents = np.arange(len(scores))
+    parents[order[:cut]] = random.choice(order[-cut:], cut)
+    return parents
+
+
+def one_by_one(scores, share, random):
+    cut = int(share * len(scores))
+    order = list(np.argsort(scores))
+    return [int(random.choice(order[-cut:])) if i in order[:cut] else i for i in range(len(scores))]
+
+
+def upside_down(scores, share, random):
+    return truncation(-scores, share, random)
+
+
+def nobody(scores, share, random):
+    return np.arange(len(scores))
+
+
+def the_best_only(scores, share, random):
+    parents = truncation(scores, share, random)
+    return np.where(parents != np.arange(len(scores)), np.argmax(scores), parents)
+
+
+def one_for_all(scores, share, random):
+    parents = truncation(scores, share, random)
+    order = np.argsort(scores)
+    return np.where(parents != np.arange(len(scores)), random.choice(order[-int(share * len(scores)) :]), parents)
+
+
+def everybody(scores, share, random):
+    return random.choice(np.argsort(scores)[-int(share * len(scores)) :], len(scores))
+
+
+def of_all_better(scores, share, random):
+    order = np.argsort(scores)
+    cut = int(share * len(scores))
+    parents = np.arange(len(scores))
+    parents[order[:cut]] = random.choice(order[cut:], cut)
+    return parents
+
+
+def line(parents, member):
+    found = []
+    for row in parents[::-1]:
+        found.append(member)
+        member = row[member]
+    return found[::-1]
+
+
+RIGHT = [
+    (1, (PLACE, WITH_H)),
+    (1, [1.173, 0.39]),
+    (2, truncation),
+    (2, one_by_one),
+    (3, (4, 10)),
+    (3, [4.0, 10.0]),
+    (4, 34),
+    (4, 33.96),
+    (5, 6740 / 12_000),
+    (5, 0.562),
+    (6, line),
+    (6, lambda parents, member: np.array(line(parents, member))),
+    (7, {"A": "everybody explores", "B": "velocity stays behind", "C": "only weights are copied"}),
+    (8, 0.3),
+    (8, np.float64(0.3)),
+]
+
+WRONG = [
+    (1, 1.2, "Two numbers are asked for"),
+    (1, (1.2 - 1.62 * 0.98**100, WITH_H), "that is the rate 0.01"),
+    (1, (1.2 - 1.62 * 0.96**50, WITH_H), "theta is squared"),
+    (1, (1.2 - 1.62 * 0.96**200, WITH_H), "no coordinate is moved in all"),
+    (1, (0.39, WITH_H), "changes sides"),
+    (1, (1.0, WITH_H), "half of the 100 steps"),
+    (1, (PLACE, 0.3763), "gets all 100 steps"),
+    (1, (PLACE, PLACE), "after the first copy"),
+    (1, (PLACE, 0.5), "one coordinate stays at 0.9"),
+    (2, upside_down, "argsort begins with the lowest"),
+    (2, nobody, "The lowest do not copy"),
+    (2, the_best_only, "one of them is never copied"),
+    (2, one_for_all, "All of the lowest copy one and the same"),
+    (2, everybody, "keep themselves"),
+    (2, of_all_better, "one of the highest share"),
+    (2, lambda scores, share, random: [0], "one parent a member"),
+    (2, lambda scores, share, random: None, "returned None"),
+    (3, (8, 10), "only copied"),
+    (3, (5, 10), "a fifth of 20"),
+    (3, (4, 20), "keeps itself"),
+    (3, (4, 9.5), "nobody meets itself"),
+    (3, (4, 5), "one is the better"),
+    (4, 17, "two explorations"),
+    (4, 3.1, "multiplies by 1.2"),
+    (4, 100, "the root of 0.8 * 1.2"),
+    (5, 1.685, "a forward pass alone"),
+    (5, 337 / 12_000, "There are 20 looks"),
+    (5, 12_000 / 6740, "other way round"),
+    (5, 0.3597, "share of all"),
+    (5, 1.0, "1000 * 4 * 3"),
+    (6, lambda parents, member: line(parents, member)[::-1], "turn it round"),
+    (6, lambda parents, member: line(parents, member)[1:], "One member a round"),
+    (6, lambda parents, member: parents[:, member], "the parent's own parent"),
+    (6, lambda parents, member: [member] * len(parents), "the line is"),
+    (7, {"A": "everybody explores"}, "one fault for each suspect"),
+    (7, {"A": "velocity stays behind", "B": "velocity stays behind", "C": "only weights are copied"}, "A is innocent"),
+    (7, {"A": "everybody explores", "B": "rates leave the space", "C": "only weights are copied"}, "B is innocent"),
+    (7, {"A": "everybody explores", "B": "magic", "C": "only weights are copied"}, "not on the list"),
+    (8, 0.1, "with flat directions"),
+    (8, 0.03, "still high"),
+    (8, 1, "falls too soon"),
+    (8, 0.2, "One of 1, 0.3, 0.1 and 0.03"),
+]
+
+test_right, test_wrong, test_open = exercise_tests(check, RIGHT, WRONG)
+
+
+def test_the_numbers_of_the_first_are_those_of_the_run():
+    given = {"exploit": BinaryTournament(), "explore": None, "settings": HANDICAPPED}
+    for copied, expected in (False, PLACE), (True, WITH_H):
+        record = train_population(Toy(0.02), 2, 10, 10, **given, copy_settings=copied)
+        assert record.scores[-1].max() == pytest.approx(expected, rel=1e-12)
+
+
+def test_a_tournament_of_twenty_makes_ten_copies():
+    draw = np.random.default_rng(0)
+    made = [(BinaryTournament()(np.arange(20.0)[None], draw) != np.arange(20)).sum() for _ in range(2000)]
+    assert np.mean(made) == pytest.approx(10, abs=0.2)
+
+
+@pytest.mark.parametrize("name", suspects)
+def test_a_suspect_has_its_fault_and_no_other(name):
+    draw, x = np.random.default_rng(0), np.arange(4.0)
+    weights, velocities, rates = suspects[name](x, 10 + x, 1 + 3 * x, np.array([2.0, 0.0, 3.0, 1.0]), draw)
+    assert weights.tolist() == [0, 2, 2, 3]
+    fault = next(fault for fault, (who, _) in FAULTS.items() if who == name)
+    assert (velocities.tolist() == [10, 12, 12, 13]) == (fault != "velocity stays behind")
+    assert (rates[[0, 2, 3]].tolist() == [1, 7, 10]) == (fault != "everybody explores")
+    assert (rates[1] / 7 == pytest.approx(0.8) or rates[1] / 7 == pytest.approx(1.2)) == (
+        fault != "only weights are copied"
+    )
+
+
+def test_every_fault_is_somebodys_or_nobodys():
+    assert {who for who, _ in exercises.FAULTS.values()} == {*suspects, None}
