@@ -48,7 +48,7 @@ def test_the_smallest_reading_counts(monkeypatch):
 
 
 def test_pages_are_those_touched_for_the_first_time():
-    pages = 2000
+    pages = 10_000  # 40 MB: what is larger than 32 MiB is always new, what is smaller may be memory that was freed
     fresh = metal.faults(lambda: np.ones(pages * 512))  # of 4 KiB each, unless the system takes larger ones
     a = np.ones(pages * 512)
     assert fresh > metal.faults(lambda: np.add(a, 1, out=a)) + 3
