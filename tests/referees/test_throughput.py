@@ -46,7 +46,6 @@ def test_the_clock_runs_between_rounds():
     assert 0.15 <= task.ended[-1] - task.ended[0] < 5
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="Windows does not tell the peak so")
 @pytest.mark.skipif(sys.platform != "linux", reason="its memory is read where Linux keeps it")
 def test_a_stack_is_measured():
     """What 3,000 members hold, by a process of its own: their state at least, and no more than a dozen times that."""
