@@ -4,12 +4,12 @@
 
 What is timed trains the same: the nets of `lib.experiments.population.Digits` by population based training, with a
 checkpoint after each round. The clock runs from the end of the first round to the end of the last: what it takes to
-start nets, and Ray's processes, is told apart. Each measurement has a process of its own, one thread for sums and
-products, and takes turns with nothing else; memory is that which is no file's and not shared.
+start nets, and processes, is told apart. Each measurement has a process of its own, one thread for sums and products
+in it and in those that it starts, and takes turns with nothing else; memory is that which is no file's and not shared.
 
-- ``stack``     `train_population`: 1 to 4,096 members, NumPy and PyTorch
-- ``ray``       `train_population_on_ray` on two processors: a whole one for each member, so that members take turns and
-  processes are used again
+- ``stack``     `train_population`: 1 to 4,096 members, NumPy and PyTorch in one process, NumPy `Spread` over two
+- ``ray``       `train_population_on_ray` on two processors: a whole one for each member, so that members take turns in
+  two processes that stay; and so small a share that each of 64 could have a process, which Ray ends and starts again
 - ``large``     a population of 65,536, against the memory that the others let expect
 - ``toy``       runs of ours and of Ray's with other seeds, on the paper's toy: are their scores of one distribution?
 - ``failures``  two nodes of Ray, one of which is killed; and, three times, a driver that is killed and started again
@@ -32,7 +32,7 @@ import time
 import uuid
 from collections import Counter
 from concurrent.futures import ProcessPoolExecutor
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager, nullcontext, suppress
 from datetime import date, datetime
 from multiprocessing import get_context
 from pathlib import Path
@@ -46,6 +46,7 @@ from tqdm import tqdm
 from lib.experiments.population import Digits, Toy
 from lib.referees.machine import ROOT, machine, versions
 from lib.search.population import ancestors, train_population
+from lib.search.spread import Spread
 from lib.search.strategies import AddNoise, Perturb, Truncation
 from lib.search.workers import asynchronous
 
@@ -58,9 +59,11 @@ TOY = {"members": 8, "rounds": 10, "steps": 10}
 OURS, RAYS = 20, 10  # runs of the toy
 ROUNDS = {"node": 60, "driver": 40}  # of four members, of 50 steps, while one of these is killed
 KILLS = 3  # of drivers
+TIMES = 3  # that the two that are compared are measured, in turn
 PARTS = ("stack", "ray", "large", "toy", "failures")
 NO_MEMBERS = ("ray::IDLE", "ray::DashboardAgent", "ray::RuntimeEnvAgent")  # of Ray's processes
 MARK = "STEP_SIZE_STARTED"
+SPREAD, UNDER_RAY = "numpy, 2 processes", ("Ray, in turns", "Ray, a process a member")  # ways of rows
 
 
 class Timed:
@@ -90,19 +93,30 @@ def digits(library="numpy", device="cpu"):
     return Digits(library=library, device=device, block=None if device == "cuda" else Digits.block)
 
 
-def stack(library: str, members: int, steps: int = STEPS, device: str = "cpu", rounds: int | None = None) -> dict:
-    """Member-steps a second of `train_population`, and the bytes that a member adds to the largest memory held."""
-    task = Timed(digits(library, device))
-    with tempfile.TemporaryDirectory() as folder:
-        train_population(task, 1, 2, 2, path=Path(folder, "warm.npz"))  # what is there before the first member
+def stack(
+    library: str,
+    members: int,
+    steps: int = STEPS,
+    device: str = "cpu",
+    rounds: int | None = None,
+    processes: int = 1,
+) -> dict:
+    """Member-steps a second of `train_population`; of one process, also the bytes that a member adds to the largest
+    memory held."""
+    task = digits(library, device)
+    with tempfile.TemporaryDirectory() as folder, Spread(task, processes) if processes > 1 else nullcontext(task) as it:
+        task = Timed(it)
+        began = time.perf_counter()
+        train_population(task, processes, 2, 2, path=Path(folder, "warm.npz"))  # what is there before the first member
+        start = time.perf_counter() - began if processes > 1 else 0.0
         before, task.ended = _held(device), []
         rounds = rounds or max(4, min(400, WORK[device] // (members * steps)))
         began = time.perf_counter()
         train_population(task, members, rounds, steps, path=Path(folder, "run.npz"))
-        whole = time.perf_counter() - began
+        whole = time.perf_counter() - began + start
     rate = members * steps * (rounds - 1) / (task.ended[-1] - task.ended[0])
-    held = (_held(device) - before) / members
-    return {"rounds": rounds, "rate": rate, "whole": members * steps * rounds / whole, "bytes a member": held}
+    found = {"rounds": rounds, "rate": rate, "whole": members * steps * rounds / whole}
+    return found | ({"bytes a member": (_held(device) - before) / members} if processes == 1 else {})
 
 
 def _held(device):
@@ -116,14 +130,18 @@ def _held(device):
     return int(re.search(r"VmHWM:\s*(\d+) kB", status)[1]) * 1024
 
 
-def under_ray(members: int, steps: int, rounds: int) -> dict:
+def under_ray(members: int, steps: int, rounds: int, cpus: float) -> dict:
     """Member-steps a second of `train_population_on_ray` on two processors, of those that the run needs: it does some
-    that it discards. With the largest memory that Ray's processes hold together."""
+    that it discards. With the largest memory that Ray's processes hold together.
+
+    Args:
+        cpus: the share of a processor that a member claims, and so how many could train at the same time.
+    """
     from lib.search.ray import read_rounds, train_population_on_ray
 
     with tempfile.TemporaryDirectory() as storage, _watched() as peak:
         began = time.time()
-        train_population_on_ray(digits(), members, rounds, steps, storage=storage, workers=2)
+        train_population_on_ray(digits(), members, rounds, steps, storage=storage, workers=2, cpus=cpus)
         whole = time.time() - began
         times = [row["time"] for row in read_rounds(storage)]
     needed = members * rounds
@@ -285,7 +303,7 @@ def drive(storage, killed, address=None):
     )
 
 
-def failures(killed: str, run: int = 0, seconds: float = 150) -> dict:
+def failures(killed: str, seconds: float = 150) -> dict:
     """What is left of a run of four members, when ``killed`` was killed with SIGKILL: a "node", one of two, while
     members trained there; or the "driver", with all of Ray that it had started, after which it is started again.
 
@@ -429,11 +447,17 @@ def _trains(process) -> bool:
 def jobs(parts, device) -> list[dict]:
     """What is to be measured: for each row, its part and its arguments."""
     libraries = ("numpy", "torch") if device == "cpu" else ("torch",)
-    rows = [{"part": "stack", "library": name, "members": n, "steps": STEPS} for name in libraries for n in SIZES]
+    alone = {"part": "stack", "steps": STEPS, "processes": 1}
+    rows = [alone | {"library": name, "members": n} for name in libraries for n in SIZES]
     if device == "cpu":
-        rows.append({"part": "stack", "library": "numpy", "members": 64, "steps": LONG})
-        turns = [(4, STEPS, 20), (16, STEPS, 10), (64, STEPS, 6), (64, LONG, 3)]
-        rows += [{"part": "ray", "members": n, "steps": steps, "rounds": rounds} for n, steps, rounds in turns]
+        two = alone | {"library": "numpy", "processes": 2}
+        rows += [two | {"members": n} for n in SIZES if n not in (1, 64)]
+        rows += [it | {"library": "numpy", "members": 64, "steps": LONG} for it in (alone, two)]
+        names = "members", "steps", "rounds", "cpus"
+        ray = lambda *plan: {"part": "ray"} | dict(zip(names, plan, strict=True))
+        for run in range(TIMES):
+            rows += [it | {"run": run} for it in (two | {"members": 64}, ray(64, STEPS, 6, 1))]
+        rows += [ray(4, STEPS, 20, 1), ray(16, STEPS, 10, 1), ray(64, LONG, 3, 1), ray(64, STEPS, 4, 2 / 64)]
         rows.append({"part": "large", "library": "numpy", "members": LARGE, "steps": 10, "rounds": 3})
         rows += [{"part": "toy", "explore": explore} for explore in ("perturb", "noise")]
         rows.append({"part": "failures", "killed": "node"})
@@ -446,7 +470,7 @@ MEASURES = {"stack": stack, "ray": under_ray, "large": stack, "toy": toy, "failu
 
 def measure(job: dict, device: str) -> dict:
     """The row of a job: what it was given and what was found."""
-    given = {name: value for name, value in job.items() if name != "part"}
+    given = {name: value for name, value in job.items() if name not in ("part", "run")}
     if job["part"] in ("stack", "large"):
         given["device"] = device
     now = {"at": datetime.now().strftime("%Y-%m-%d %H:%M"), "load before": round(os.getloadavg()[0], 2)}
@@ -461,32 +485,46 @@ def _rounded(value):
     return float(f"{value:.6g}") if isinstance(value, float) else value
 
 
+def way(row: dict) -> str:
+    """How the members of a row were trained."""
+    if row["part"] == "ray":
+        return UNDER_RAY[row["cpus"] < 1]
+    return f"{row['library']}, {row['processes']} processes" if row["processes"] > 1 else row["library"]
+
+
+def middles(rows: list[dict]) -> pd.DataFrame:
+    """Member-steps a second between rounds, ``rate``, and with the start, ``whole``, by the way, the members and the
+    steps of a round; the medians of what was measured several times."""
+    keys, rates = ["way", "members", "steps"], ["rate", "whole"]
+    rows = [it | {"way": way(it)} for it in rows if it["part"] in ("stack", "ray")]
+    return pd.DataFrame(rows, columns=keys + rates).groupby(keys)[rates].median()
+
+
 def summary(rows: list[dict]) -> dict:
-    """What follows from the rows: the ratios of NumPy's stack of 64 members to Ray, and how many members memory allows.
+    """What follows from the rows: the ratios of NumPy's stack of 64 members, in two processes, to Ray, and how many
+    members memory allows.
 
     The memory of n members is a n + b: from the two largest stacks.
     """
-    stacks = {(it["library"], it["members"], it["steps"]): it for it in rows if it["part"] == "stack"}
-    found = {}
-    rays = {(it["members"], it["steps"]): it for it in rows if it["part"] == "ray"}
-    for steps in (STEPS, LONG):
-        ours, its = stacks.get(("numpy", 64, steps)), rays.get((64, steps))
-        if ours and its:
-            found[f"ratio at 64 members, {steps} steps a round"] = _rounded(ours["rate"] / its["rate"])
-            found[f"ratio of whole runs, {steps} steps a round"] = _rounded(ours["whole"] / its["whole"])
-            fastest = max(it["rate"] for it in rays.values() if it["steps"] == steps)
-            found[f"ratio to Ray's fastest of any size, {steps} steps a round"] = _rounded(ours["rate"] / fastest)
-    small, large = (stacks.get(("numpy", n, STEPS)) for n in SIZES[-2:])
-    if small and large:
-        held = [it["members"] * it["bytes a member"] for it in (small, large)]
-        a_member = (held[1] - held[0]) / (large["members"] - small["members"])
+    found, rates = {}, middles(rows)
+    for its in UNDER_RAY:
+        if not {SPREAD, its} <= set(rates.index.get_level_values("way")):
+            continue  # not measured yet
+        ratios = rates.loc[SPREAD] / rates.loc[its]
+        for steps, ratio in ratios.dropna().xs(64).iterrows():
+            found[f"ratio of rates to {its}, {steps} steps a round"] = _rounded(ratio["rate"])
+            found[f"ratio of whole runs to {its}, {steps} steps a round"] = _rounded(ratio["whole"])
+    held = {it["members"]: it["bytes a member"] for it in rows if it["part"] == "stack" and way(it) == "numpy"}
+    if held.keys() >= set(SIZES[-2:]):
+        small, large = SIZES[-2:]
+        a_member = (large * held[large] - small * held[small]) / (large - small)
         memory = psutil.virtual_memory().total
         found["bytes a member"] = round(a_member)
         found["memory of the machine, GB"] = round(memory / 1e9, 1)
         found["largest population"] = int(memory / a_member)
-        for it in rows:
-            if it["part"] == "large":
-                found["bytes a member of the large one"] = round(it["bytes a member"])
+    for it in rows:
+        if it["part"] == "large":
+            found["bytes a member of the large one"] = round(it["bytes a member"])
     for it in rows:
         if it["part"] == "toy":
             found[f"p of the toy, {it['explore']}"] = it["p"]
@@ -500,12 +538,8 @@ def summary(rows: list[dict]) -> dict:
 
 def table(rows: list[dict]) -> pd.DataFrame:
     """Member-steps a second of stacks and of Ray, as text."""
-    columns = {}
-    for it in rows:
-        if it["part"] in ("stack", "ray") and it["steps"] == STEPS:
-            column = it.get("library", "Ray")
-            columns.setdefault(column, {})[it["members"]] = it["rate"]
-    return pd.DataFrame(columns).sort_index().map(lambda rate: "" if math.isnan(rate) else f"{rate:,.0f}")
+    rates = middles(rows)["rate"].xs(STEPS, level="steps").unstack("way")
+    return rates.map(lambda rate: "" if math.isnan(rate) else f"{rate:,.0f}")
 
 
 def main(arguments=None) -> None:

@@ -8,6 +8,7 @@
 - ``optuna``, ``hyperopt``  those libraries' searches, asked and told like ours
 - ``strategies``, ``population``, ``workers``  population based training: whom to copy and what to try; in step; each
   member in its own time, on a simulated clock or as processes
+- ``spread``  a stack on all cores of a machine
 - ``ray``  the same tasks on a cluster, by Ray Tune; only this file imports it
 - ``python -m lib.search``  the command line of searches and populations
 """
