@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
@@ -230,19 +231,51 @@ def test_the_member_that_is_furthest_behind_is_first(tmp_path):
     assert [rounds_done(tmp_path, i) for i in range(4)] == [2, 2, 1, 1]
 
 
-def test_a_worker_sees_what_others_have_left_since(tmp_path):
-    """The other one trains, all its rounds, while this one is in its first."""
-    seen, run = [], RUN | {"members": 2, "rounds": 3, "folder": tmp_path, "workers": 2}
+class Counts:
+    """A task whose score is the number of rounds that the weights have behind them, and which trains no more than
+    ``left`` of them."""
+
+    space: ClassVar = {"lr": Uniform(0, 1)}
+
+    def __init__(self, left):
+        self.left = left
+
+    def __repr__(self):
+        return "Counts()"
+
+    def start(self, seeds):
+        return {"rounds": np.zeros(len(seeds))}
+
+    def advance(self, state, settings, steps):
+        if self.left == 0:
+            raise Enough
+        self.left -= 1
+        return {"rounds": state["rounds"] + 1}
+
+    def score(self, state):
+        return state["rounds"]
+
+
+class Enough(Exception):
+    """No more rounds are to be trained."""
+
+
+def test_a_worker_sees_each_round_of_another(tmp_path):
+    """After each round of this one's the other does one, whose score this one sees after its next."""
+    run = {"members": 2, "rounds": 6, "steps": 1, "explore": None, "folder": tmp_path, "workers": 2}
+    seen, others = [], []
 
     def watch(history, random):
-        seen.append(history.shape[1])
-        if len(seen) == 1:
-            work(SMALL, **run, exploit=watch, worker=1)
+        if not others:
+            seen.append(history[-1].tolist())
+            others.append(1)
+            with pytest.raises(Enough):
+                work(Counts(1), **run, exploit=watch, worker=others[0])
+            others.clear()
         return np.arange(history.shape[1])
 
-    run.pop("exploit")
-    work(SMALL, **run, exploit=watch, worker=0)
-    assert seen == [1, 1, 1, 2]
+    work(Counts(6), **run, exploit=watch, worker=0)
+    assert seen == [[1], [2, 1], [3, 2], [4, 3], [5, 4]]
 
 
 def test_one_worker_twice(tmp_path):
