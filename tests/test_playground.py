@@ -317,6 +317,20 @@ def test_attributes_that_change_later_count(here):
     assert path_of(playground) != before
 
 
+@pytest.mark.parametrize("tag", ["optimizer-playground", "population-playground"])
+def test_an_attribute_set_wrong_later_is_named_and_nothing_else_breaks(here, tag):
+    complaints = []
+    here.on("pageerror", lambda error: complaints.append(str(error)))
+    playground = mounted(tag, here, lr=0.01)
+    playground.evaluate("async element => { element.setAttribute('lr', 'abc'); await element.ready; }")
+    assert 'lr="abc"; write a number' in playground.get_by_role("alert").text_content()
+    path_of(playground)  # a frame later
+    here.wait_for_timeout(100)
+    assert complaints == []
+    playground.evaluate("async element => { element.setAttribute('lr', '0.02'); await element.ready; }")
+    assert playground.get_by_role("slider", name="learning rate").get_attribute("aria-valuetext") == "0.02"
+
+
 def test_every_playground_of_the_chapters_works(page, book, book_url):
     pages = {path.stem: path for path in book.glob("chapters/*.html") if "<optimizer-playground" in path.read_text()}
     assert pages.keys() >= {"gradient_descent", "adam"}
