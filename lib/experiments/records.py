@@ -73,8 +73,9 @@ def summary(rows: list[dict]) -> str:
     numbers = [name for name in frame if name not in (*jobs, "seed", *lists)]
 
     def words(values):
+        spread = len(values) > 1 and values.name not in ("seconds", "megabytes")
         values = pd.to_numeric(values, errors="coerce").to_numpy(float)
-        return f"{values.mean():.4g}" + (f" ± {values.std(ddof=1):.2g}" if len(values) > 1 else "")
+        return f"{values.mean():.4g}" + (f" ± {values.std(ddof=1):.2g}" if spread else "")
 
     groups = frame.groupby(keys, sort=False, dropna=False)[numbers]
     return groups.agg(words).reset_index().to_string(index=False, float_format="{:g}".format)
