@@ -12,7 +12,7 @@ from datetime import date
 from pathlib import Path
 
 from lib.experiments import records
-from lib.experiments.runs import Experiment, differences, train_all
+from lib.experiments.runs import Experiment, differences, exact, train_all
 from lib.machine import ROOT
 
 UNITS = "seconds: of wall clock; megabytes: the largest memory that the process held, or the GPU"
@@ -220,7 +220,7 @@ def check(experiment, jobs, given, place, path, folder) -> int:
         raise ValueError(f"--check {given.check}: the record has {len(jobs)} of these jobs.")
     jobs = [jobs[i * len(jobs) // given.check] for i in range(given.check)]
     apart = differences({name: record.get(name) for name in place}, place)
-    exact = not apart and given.device == "cpu"
+    to_the_bit = not apart and given.device == "cpu"
     rows, failed = [], 0
     for job, row, wrong in _train(experiment, jobs, given, place, folder):
         if row:
@@ -229,10 +229,10 @@ def check(experiment, jobs, given, place, path, folder) -> int:
         else:
             failed += 1
             print(f"\nFailed: {json.dumps(job)}\n{wrong.strip()}", file=sys.stderr)
-    found = records.same(record, rows, {} if exact else experiment.tolerance)
+    found = records.same(record, rows, exact if to_the_bit else experiment.tolerance)
     if len(found):
         print(found.to_string(index=False))
     where = "The record was made elsewhere (" + "; ".join(apart) + ")" if apart else "The record was made here"
-    allowed = "no number may be off" if exact else "a number may be off by what is allowed"
+    allowed = "no number may be off" if to_the_bit else "a number may be off by what is allowed"
     print(f"\n{where}: {allowed}. {'All are the same.' if len(found) and found['same'].all() else 'NOT the same.'}")
     return 0 if not failed and found["same"].all() else 1

@@ -1,4 +1,4 @@
-"""Six optimizers on handwritten digits at eleven rates: what one rate for all says, and what each one's own says.
+"""Six optimizers on handwritten digits at nine rates: what one rate for all says, and what each one's own says.
 
     python -m lib.experiments digits
 
@@ -17,15 +17,16 @@ from lib.networks import accuracy, cross_entropy, dense_layers, forward, he, rel
 from lib.optimizers import RULES, Optimizer
 from lib.stochastic_gradients import batches
 
-OPTIMIZERS = ("gradient_descent", "momentum", "adagrad", "rmsprop", "adadelta", "adam")
-RATES = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0, 3.0, 10.0)
+RATES = (1e-4, 3e-4, 1e-3, 3e-3, 0.01, 0.03, 0.1, 0.3, 1.0)
+# The largest rate, of these, at which roundings do not grow; above it, each processor has runs of its own.
+STABLE = {"gradient_descent": 0.3, "momentum": 0.1, "adagrad": 1.0, "rmsprop": 0.01, "adadelta": 1.0, "adam": 0.03}
 HIDDEN, BATCH = 32, 32
 
 
 def jobs(seeds: int, small: bool) -> list[dict]:
     """Each optimizer at each rate with each seed; the small version has every other rate, and fewer epochs."""
     rates, epochs = (RATES[::2], 3) if small else (RATES, 10)
-    grid = itertools.product(OPTIMIZERS, rates, range(seeds))
+    grid = itertools.product(STABLE, rates, range(seeds))
     return [{"optimizer": name, "lr": lr, "epochs": epochs, "seed": seed} for name, lr, seed in grid]
 
 
@@ -62,13 +63,19 @@ def train(job: dict, run: Run) -> dict:
     }
 
 
+def tolerance(job: dict) -> dict | None:
+    """Roundings, with a wide margin; none, where they grow."""
+    if job["lr"] <= STABLE[job["optimizer"]]:
+        return {"train loss": 1e-9, "test loss": 1e-9, "test losses": 1e-9}
+
+
 DIGITS = Experiment(
     "digits",
-    "Six optimizers on handwritten digits, each at eleven rates.",
+    "Six optimizers on handwritten digits, each at nine rates.",
     cost="a minute or two of one core",
     jobs=jobs,
     train=train,
     packages=("numpy", "scikit-learn"),
-    seeds=5,
-    tolerance={"train loss": 1e-6, "test loss": 1e-6, "test accuracy": 0.0, "test losses": 1e-6},
+    seeds=10,
+    tolerance=tolerance,
 )

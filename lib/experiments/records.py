@@ -1,15 +1,17 @@
 """The record of an experiment: a JSON file in ``results/``, and what can be asked of it."""
 
+import itertools
 import json
 import math
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from threadpoolctl import threadpool_info
 
-from lib.experiments.runs import Experiment
+from lib.experiments.runs import Experiment, exact
 from lib.machine import machine, versions
 
 
@@ -81,19 +83,26 @@ def summary(rows: list[dict]) -> str:
     return groups.agg(words).reset_index().to_string(index=False, float_format="{:g}".format)
 
 
-def same(record: dict, rows: list[dict], tolerance: dict[str, float]) -> pd.DataFrame:
+def same(record: dict, rows: list[dict], tolerance: Callable[[dict], dict[str, float] | None] = exact) -> pd.DataFrame:
     """How far each number of rows that were trained anew is from that of the record, and how far it may be.
 
     Args:
         record: as `read` returns it; it has the jobs of all ``rows``.
         rows: with "job" and "numbers".
-        tolerance: by the name of a number; 0 if not named.
+        tolerance: as that of an `Experiment`.
     """
     found = []
     for row in rows:
-        old = next(it["numbers"] for it in record["rows"] if it["job"] == row["job"])
+        others = [it for it in record["rows"] if it["job"] | {"seed": 0} == row["job"] | {"seed": 0}]
+        old = next(it["numbers"] for it in others if it["job"] == row["job"])
+        allowances = tolerance(row["job"])
         for name in [*old, *(name for name in row["numbers"] if name not in old)]:
-            off, allowed = _apart(old.get(name), row["numbers"].get(name)), tolerance.get(name, 0.0)
+            off = _apart(old.get(name), row["numbers"].get(name))
+            if allowances is None:
+                pairs = itertools.combinations([it["numbers"].get(name) for it in others], 2)
+                allowed = 3 * max(itertools.starmap(_apart, pairs), default=0.0)
+            else:
+                allowed = allowances.get(name, 0.0)
             found.append(row["job"] | {"number": name, "off": off, "allowed": allowed, "same": off <= allowed})
     return pd.DataFrame(found)
 

@@ -41,6 +41,11 @@ from lib import checkpoints
 FORMAT, VERSION = "step-size run", 1
 
 
+def exact(job: dict) -> dict[str, float]:
+    """No number may be off."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Experiment:
     """What the author of an experiment writes.
@@ -57,7 +62,9 @@ class Experiment:
         seeds: how many, if the command does not say.
         options: its own; by name, the default value and a sentence.
         devices: "cpu", "cuda".
-        tolerance: by the name of a number, how far off it may be on another processor, or on a GPU; 0 if not named.
+        tolerance: function of a job -> by the name of a number, how far off it may be on another processor or on a GPU,
+            0 if not named; or None, if roundings grow until each run is another: then three times the range of the
+            number over the seeds is allowed.
         version: raise it when the same job gives other numbers: what there is of earlier ones is not gone on with.
     """
 
@@ -70,7 +77,7 @@ class Experiment:
     seeds: int = 3
     options: dict[str, tuple[Any, str]] = field(default_factory=dict)
     devices: tuple[str, ...] = ("cpu",)
-    tolerance: dict[str, float] = field(default_factory=dict)
+    tolerance: Callable[[dict], dict[str, float] | None] = exact
     version: int = 1
 
 

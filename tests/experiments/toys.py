@@ -54,6 +54,10 @@ def train(job, run):
     }
 
 
+def tolerance(job):
+    return {"loss": 1e-3, "losses": 1e-3} if job["lr"] == 0.01 else None
+
+
 def torch_train(job, run):
     import torch
 
@@ -112,7 +116,7 @@ TOY = Experiment(
     train,
     seeds=2,
     options={"pause": (0.0, "seconds that an epoch takes longer"), "epochs": (6, "how many")},
-    tolerance={"loss": 1e-3, "losses": 1e-3},
+    tolerance=tolerance,
 )
 TORCH = Experiment("torch", "PyTorch.", "a second", named("Adam", "SGD"), torch_train, packages=("torch",),
                    devices=("cpu", "cuda"))  # fmt: skip
