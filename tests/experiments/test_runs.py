@@ -418,14 +418,14 @@ def test_check_compares(tmp_path, capfd):
     assert command(tmp_path, "toy", "--check", "8") == 0
     assert "made here: no number may be off. All are the same." in capfd.readouterr().out
     rows = record_of(tmp_path)["rows"]
-    rows[3]["numbers"]["loss"] += 1e-6
+    rows[0]["numbers"]["loss"] += 1e-6
     old = edited(path, rows=rows)
     assert command(tmp_path, "toy", "--check", "8") == 1
     assert "NOT the same" in capfd.readouterr().out
     edited(path, machine={"processor": "Another"})
     assert command(tmp_path, "toy", "--check", "8") == 0
     assert "a number may be off by what is allowed. All are the same." in capfd.readouterr().out
-    rows[3]["numbers"]["losses"][2] += 2e-3
+    rows[0]["numbers"]["losses"][2] += 2e-3
     edited(path, rows=rows)
     assert command(tmp_path, "toy", "--check", "8") == 1
     assert path.read_text() != old
@@ -457,15 +457,23 @@ def test_check_takes_rows_from_all_over(tmp_path, capfd, monkeypatch):
 )
 def test_how_far_a_number_is_off(old, new, off):
     row = lambda value: {"job": {"seed": 0}, "numbers": {"a": value}}
-    assert records.same({"rows": [row(old)]}, [row(new)], {"a": 0.4}).to_dict("records") == [
+    assert records.same({"rows": [row(old)]}, [row(new)], lambda job: {"a": 0.4}).to_dict("records") == [
         {"seed": 0, "number": "a", "off": off, "allowed": 0.4, "same": off == 0}
     ]
 
 
 def test_a_number_that_is_missing_is_off():
     record = {"rows": [{"job": {}, "numbers": {"a": 1, "b": 2}}]}
-    found = records.same(record, [{"job": {}, "numbers": {"b": 2, "c": 3}}], {})
+    found = records.same(record, [{"job": {}, "numbers": {"b": 2, "c": 3}}])
     assert dict(zip(found["number"], found["off"], strict=True)) == {"a": np.inf, "b": 0, "c": np.inf}
+
+
+def test_where_roundings_grow_the_range_over_seeds_is_allowed():
+    row = lambda seed, lr, *values: {"job": {"lr": lr, "seed": seed}, "numbers": {"a": values[0], "b": list(values)}}
+    record = {"rows": [row(0, 1, 1.0, 5.0), row(1, 1, 1.5, 4.0), row(2, 1, 1.2, 5.0), row(0, 2, 9.0, 9.0)]}
+    found = records.same(record, [row(1, 1, 2.9, 6.0), row(0, 2, 9.1, 9.0)], lambda job: None)
+    assert found["allowed"].tolist() == [1.5, 3.0, 0.0, 0.0]
+    assert found["same"].tolist() == [True, True, False, False]
 
 
 # ---------- what is shown ----------
