@@ -100,10 +100,17 @@ def command(experiment: Experiment, given, root: Path) -> int:
 
 
 def jobs_of(experiment: Experiment, given) -> list[dict]:
-    """All jobs, each with the experiment's options, as JSON has them."""
+    """All jobs, each with the experiment's options, as JSON has them.
+
+    Raises:
+        ValueError: two are the same.
+    """
     options = {name: getattr(given, name) for name in experiment.options}
     jobs = [it | options for it in experiment.jobs(seeds=given.seeds, small=given.small, **options)]
-    return json.loads(json.dumps(jobs))
+    jobs = json.loads(json.dumps(jobs))
+    if twice := [job for i, job in enumerate(jobs) if job in jobs[:i]]:
+        raise ValueError(f"two jobs of {experiment.name} are the same: {twice[0]}; a job must hold what sets it apart.")
+    return jobs
 
 
 def only(jobs: list[dict], words: Sequence[str]) -> list[dict]:
@@ -182,6 +189,8 @@ def extend(experiment, jobs, given, place, path, folder) -> int:
     words += [f"--{name.replace('_', '-')} {getattr(given, name)}" for name in experiment.options]
     record |= {"about": experiment.about, "command": " ".join(words), "units": UNITS}
     record |= place | {"side by side": max(given.jobs, record.get("side by side", 1)) if done else given.jobs}
+    if given.again:  # at once: after a kill, the command without --again trains them
+        records.write(path, record)
 
     def rows():
         for job, row, wrong in _train(experiment, [job for job in jobs if job not in done], given, place, folder):

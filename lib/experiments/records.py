@@ -20,6 +20,10 @@ def place(experiment: Experiment, device: str) -> dict:
     blas = sorted({it["architecture"] for it in threadpool_info() if it.get("architecture")})
     simd = np.lib.introspect.opt_func_info(func_name="^exp$", signature="float64")["exp"]
     kernels = {"blas": blas, "exp": next(iter(simd.values()))["current"]}
+    if "torch" in experiment.packages:
+        import torch
+
+        kernels["torch"] = torch.backends.cpu.get_cpu_capability()
     about = {"experiment": experiment.name, "version": experiment.version}
     return about | {"machine": machine(device) | {"kernels": kernels}, "versions": versions(*experiment.packages)}
 

@@ -109,6 +109,7 @@ def test_other_libraries_go_on_to_the_bit(experiment, failing, tmp_path, monkeyp
     monkeypatch.setenv(LOG, str(tmp_path / "log"))
     assert command(tmp_path / "b", experiment.name) == 0
     assert (tmp_path / "log").read_text() == f"{failing} 0 0 2\n{failing} 0 0 3\n"
+    assert ("torch" in record_of(tmp_path / "a", experiment.name)["machine"]["kernels"]) == (experiment is TORCH)
     assert bare(record_of(tmp_path / "a", experiment.name)) == bare(record_of(tmp_path / "b", experiment.name))
 
 
@@ -303,6 +304,12 @@ def test_a_killed_process_is_told(tmp_path, capfd, monkeypatch):
     assert kept(tmp_path)
 
 
+def test_jobs_are_all_different(tmp_path, capfd):
+    double = dataclasses.replace(TORCH, jobs=lambda seeds, small: [{"seed": 0, "lr": 0.1}] * 2)
+    assert command(tmp_path, "torch", experiments=[double]) == 2
+    assert "two jobs of torch are the same: {'seed': 0, 'lr': 0.1}" in capfd.readouterr().err
+
+
 def test_a_failed_number_is_told():
     broken = dataclasses.replace(TOY, train=lambda job, run: {"words": "many"})
     row, wrong = attempt(broken, {"seed": 0}, {})
@@ -384,6 +391,17 @@ def test_again_forgets_what_is_kept(stopped, monkeypatch):
     monkeypatch.setenv(LOG, str(stopped / "log"))
     assert command(stopped, "toy", "--again") == 0
     assert len((stopped / "log").read_text().splitlines()) == NEEDED
+
+
+def test_again_forgets_the_rows_at_once(tmp_path, monkeypatch, unbroken):
+    """So that after a kill the command without ``--again`` trains them."""
+    assert command(tmp_path, "toy") == 0
+    monkeypatch.setenv(FAIL, "adam 0")
+    assert command(tmp_path, "toy", "--again", "--only", "optimizer=adam") == 1
+    assert {row["job"]["optimizer"] for row in record_of(tmp_path)["rows"]} == {"momentum"}
+    monkeypatch.delenv(FAIL)
+    assert command(tmp_path, "toy") == 0
+    assert bare(record_of(tmp_path)) == bare(unbroken)
 
 
 def test_a_kill_between_the_row_and_its_checkpoint_leaves_none(tmp_path, unbroken):
