@@ -88,9 +88,10 @@ def command(experiment: Experiment, given, root: Path) -> int:
     jobs = only(jobs_of(experiment, given), given.only)
     place = records.place(experiment, given.device)
     if given.small:
-        return finish(
-            experiment, _train(experiment, jobs, given, place), [], "Not recorded: this is the small version."
-        )
+        rows, status = train(experiment, jobs, given, place)
+        if rows:
+            print(f"{records.summary(records.ordered(rows))}\n\nNot recorded: this is the small version.")
+        return status
     with locked(folder):
         for partial in folder.glob("*.partial"):  # of writers that were killed
             partial.unlink()
@@ -159,13 +160,28 @@ def checkpoint(folder: Path, job: dict) -> Path:
     return folder / f"{name}-{hashlib.sha256(json.dumps(job).encode()).hexdigest()[:8]}.npz"
 
 
-def _train(experiment, jobs, given, place, folder=None):
+def train(experiment, jobs, given, place, folder=None, record=lambda row: None) -> tuple[list[dict], int]:
+    """Train jobs, and give each row to ``record`` before its checkpoint goes; then tell what went wrong.
+
+    Returns:
+        the rows, and an exit status.
+    """
     runs = []
     for job in jobs:
         run = {"device": given.device, "quiet": given.jobs > 1, "path": folder and checkpoint(folder, job)}
         events = given.tensorboard and given.tensorboard / experiment.name / checkpoint(Path(), job).stem
         runs.append((job, run | {"of": place | {"job": job, "device": given.device}, "events": events}))
-    return train_all(experiment, runs, given.jobs)
+    rows, failed = [], []
+    for job, row, wrong in train_all(experiment, runs, given.jobs):
+        if row is None:
+            failed.append(f"\nFailed: {json.dumps(job)}\n{wrong.strip()}\n")
+            continue
+        record(row)
+        rows.append(row)
+        if folder:
+            checkpoint(folder, job).unlink(missing_ok=True)
+    sys.stderr.write("".join(failed))
+    return rows, 1 if failed else 0
 
 
 def extend(experiment, jobs, given, place, path, folder) -> int:
@@ -174,8 +190,6 @@ def extend(experiment, jobs, given, place, path, folder) -> int:
     there = {name: record[name] for name in place if name in record}
     if given.again:
         record["rows"] = [row for row in record["rows"] if given.only and row["job"] not in jobs]
-        for job in jobs:
-            checkpoint(folder, job).unlink(missing_ok=True)
     if record["rows"] and (apart := differences(there, place)):
         raise ValueError(
             f"{path} was made elsewhere ({'; '.join(apart)}). With --check 5 you compare it with this machine; with "
@@ -183,7 +197,7 @@ def extend(experiment, jobs, given, place, path, folder) -> int:
         )
     done = [row["job"] for row in record["rows"]]
     for job in jobs:
-        if job in done:  # a kill may have come between the row and this
+        if given.again or job in done:  # a kill may have come between the row and this
             checkpoint(folder, job).unlink(missing_ok=True)
     words = [f"python -m lib.experiments {experiment.name} --device {given.device} --seeds {given.seeds}"]
     words += [f"--{name.replace('_', '-')} {getattr(given, name)}" for name in experiment.options]
@@ -192,31 +206,16 @@ def extend(experiment, jobs, given, place, path, folder) -> int:
     if given.again:  # at once: after a kill, the command without --again trains them
         records.write(path, record)
 
-    def rows():
-        for job, row, wrong in _train(experiment, [job for job in jobs if job not in done], given, place, folder):
-            if row:
-                record["rows"].append(row)
-                record["date"] = date.today().isoformat()
-                record["seeds"] = sorted({it["job"]["seed"] for it in record["rows"] if "seed" in it["job"]})
-                records.write(path, record)
-                checkpoint(folder, job).unlink(missing_ok=True)
-            yield job, row, wrong
+    def extended(row):
+        record["rows"].append(row)
+        record["date"] = date.today().isoformat()
+        record["seeds"] = sorted({it["job"]["seed"] for it in record["rows"] if "seed" in it["job"]})
+        records.write(path, record)
 
-    old = [row for row in record["rows"] if row["job"] in jobs]
-    return finish(experiment, rows(), old, f"Written to {path}.")
-
-
-def finish(experiment, trained, rows, words) -> int:
-    """Let all train, then print the table, and what went wrong."""
-    failed = []
-    for job, row, wrong in trained:
-        rows = [*rows, row] if row else rows
-        failed += [] if row else [(job, wrong)]
-    if rows:
-        print(records.summary(records.ordered(rows)) + f"\n\n{words}")
-    for job, wrong in failed:
-        print(f"\nFailed: {json.dumps(job)}\n{wrong.strip()}", file=sys.stderr)
-    return 1 if failed else 0
+    _, status = train(experiment, [job for job in jobs if job not in done], given, place, folder, extended)
+    if rows := [row for row in record["rows"] if row["job"] in jobs]:
+        print(f"{records.summary(records.ordered(rows))}\n\nWritten to {path}.")
+    return status
 
 
 def check(experiment, jobs, given, place, path, folder) -> int:
@@ -227,21 +226,15 @@ def check(experiment, jobs, given, place, path, folder) -> int:
     jobs = [row["job"] for row in record["rows"] if row["job"] in jobs]
     if len(jobs) < given.check:
         raise ValueError(f"--check {given.check}: the record has {len(jobs)} of these jobs.")
-    jobs = [jobs[i * len(jobs) // given.check] for i in range(given.check)]
     apart = differences({name: record.get(name) for name in place}, place)
     to_the_bit = not apart and given.device == "cpu"
-    rows, failed = [], 0
-    for job, row, wrong in _train(experiment, jobs, given, place, folder):
-        if row:
-            rows.append(row)
-            checkpoint(folder, job).unlink(missing_ok=True)
-        else:
-            failed += 1
-            print(f"\nFailed: {json.dumps(job)}\n{wrong.strip()}", file=sys.stderr)
+    chosen = [jobs[i * len(jobs) // given.check] for i in range(given.check)]
+    rows, status = train(experiment, chosen, given, place, folder)
     found = records.same(record, rows, exact if to_the_bit else experiment.tolerance)
-    if len(found):
-        print(found.to_string(index=False))
-    where = "The record was made elsewhere (" + "; ".join(apart) + ")" if apart else "The record was made here"
+    if rows:
+        print(f"{found.to_string(index=False)}\n")
+    where = f"The record was made elsewhere ({'; '.join(apart)})" if apart else "The record was made here"
     allowed = "no number may be off" if to_the_bit else "a number may be off by what is allowed"
-    print(f"\n{where}: {allowed}. {'All are the same.' if len(found) and found['same'].all() else 'NOT the same.'}")
-    return 0 if not failed and found["same"].all() else 1
+    alike = not status and found["same"].all()
+    print(f"{where}: {allowed}. {'All are the same.' if alike else 'NOT the same.'}")
+    return 0 if alike else 1
