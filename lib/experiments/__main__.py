@@ -9,8 +9,9 @@ Older ones have commands of their own: ``python -m lib.experiments.population``,
 
 import os
 
-# Before NumPy is loaded: several threads add up in another order, and the last digits come out different.
-os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1", "TF_NUM_INTRAOP_THREADS": "1"}
+# Before libraries are loaded: several threads, or oneDNN, add up in other orders, to other last digits.
+os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
+os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 from lib.experiments.command import main
 from lib.experiments.digits import DIGITS
