@@ -77,13 +77,13 @@ def test_a_kill_costs_an_epoch_and_changes_no_bit(side, tmp_path, unbroken):
     """SIGKILL, at six random moments; with two jobs side by side only the parent is killed, and both end."""
     draw, log = random.Random(0), tmp_path / "log"
     log.touch()
-    begun = lambda: len(log.read_text().splitlines())
+    noted = lambda: len(log.read_text().splitlines())
     kills = 0
     with processes() as (begin, alive):
         while True:
-            running, before = start(begin, tmp_path, "--jobs", side, log=log), begun()
+            running, before = start(begin, tmp_path, "--jobs", side, log=log), noted()
             if kills < 6:
-                wait_for(lambda it=running, n=before: begun() > n or it.poll() is not None, 60, "an epoch")
+                wait_for(lambda it=running, n=before: noted() > n or it.poll() is not None, 60, "an epoch")
                 time.sleep(draw.uniform(0, 0.3))
                 kills += running.poll() is None
                 running.kill()
@@ -93,7 +93,8 @@ def test_a_kill_costs_an_epoch_and_changes_no_bit(side, tmp_path, unbroken):
         assert running.returncode == 0
     record = record_of(tmp_path)
     assert numbers(record) == numbers(unbroken)
-    assert NEEDED <= begun() <= NEEDED + kills * int(side)
+    # What was kept is not trained again; a kill may come between that and the note of it.
+    assert len(set(log.read_text().splitlines())) == noted() >= NEEDED - kills * int(side)
     assert kept(tmp_path) == []
     assert not list(tmp_path.rglob("*.partial"))
     assert record["side by side"] == int(side)

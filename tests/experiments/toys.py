@@ -12,7 +12,7 @@ from lib.experiments.runs import Experiment
 from lib.optimizers import RULES, Optimizer
 
 START = {"w": np.array([3.0, -2.0]), "b": np.array([1.0])}
-FAIL, LOG = "TOYS_FAIL", "TOYS_LOG"  # environment: which optimizer fails, and when; where each epoch is noted
+FAIL, LOG = "TOYS_FAIL", "TOYS_LOG"  # environment: which optimizer fails, and when; where epochs are noted
 
 
 def jobs(seeds, small, pause, epochs):
@@ -21,13 +21,16 @@ def jobs(seeds, small, pause, epochs):
             for seed in range(seeds) for name in names for lr in ((0.01,) if small else (0.1, 0.01))]  # fmt: skip
 
 
+def fail(job, epoch):
+    if os.environ.get(FAIL) == f"{job['optimizer']} {epoch}":
+        raise RuntimeError(f"as wanted, in epoch {epoch}")
+
+
 def note(job, epoch):
-    """Tell of each epoch that is begun, and fail if that is wanted."""
+    """Tell of each epoch that is kept."""
     if os.environ.get(LOG):
         with open(os.environ[LOG], "a") as file:
             file.write(f"{job['optimizer']} {job['lr']} {job['seed']} {epoch}\n")
-    if os.environ.get(FAIL) == f"{job['optimizer']} {epoch}":
-        raise RuntimeError(f"as wanted, in epoch {epoch}")
 
 
 def train(job, run):
@@ -44,8 +47,9 @@ def train(job, run):
         time.sleep(job["pause"])
         losses.append(float(sum((x**2).sum() for x in params.values())))
         run.log(epoch, loss=losses[-1])
-        note(job, epoch)
+        fail(job, epoch)
         run.keep(epoch, params=params, random=random, losses=losses, t=optimizer.t, optimizer=optimizer.state)
+        note(job, epoch)
     return {
         "loss": np.float64(losses[-1]),
         "losses": np.array(losses),
@@ -76,8 +80,9 @@ def torch_train(job, run):
         loss = ((net(x) - x[:, :2]) ** 2).mean()
         loss.backward()
         optimizer.step()
-        note(job | {"lr": 0}, epoch)
+        fail(job, epoch)
         run.keep(epoch, net=net.state_dict(), optimizer=optimizer.state_dict(), random=random.get_state())
+        note(job | {"lr": 0}, epoch)
     return {"weights": [float(w) for w in net.weight.detach().ravel()], "loss": float(loss.detach())}
 
 
@@ -99,8 +104,9 @@ def keras_train(job, run):
         with tf.GradientTape() as tape:
             loss = tf.reduce_mean((x @ w - x[:, :2]) ** 2)
         optimizer.apply(tape.gradient(loss, [w.value]), [w])
-        note(job | {"lr": 0}, epoch)
+        fail(job, epoch)
         run.keep(epoch, variables=[v.numpy() for v in variables], random=random)
+        note(job | {"lr": 0}, epoch)
     return {"weights": w.numpy().ravel(), "loss": float(loss)}
 
 
