@@ -7,7 +7,8 @@ Imports run one way, from the top of this list to the bottom:
 - ``experiments``  data sets, models and loops of the experiment chapters
 - ``search``      ways to find a good learning rate, and other hyperparameters
 - ``curvature``     steps that take a matrix of second derivatives
-- ``stochastic_gradients``, ``training``, ``checkpoints``, ``networks``, ``data``, ``landscapes``, ``figures``  for all
+- ``stochastic_gradients``, ``training``, ``networks``, ``landscapes``, ``figures``  for all
+- ``checkpoints``, ``data``, ``machine``  files, data sets, and what a record says of its machine
 - ``compiled``     the fast path: the same rules, as one kernel
 - ``dialects``     the rules in which a framework differs from the paper
 - ``optimizers``, ``schedules``  the ground floor: pure functions of arrays and numbers
