@@ -13,6 +13,7 @@ import numpy as np
 
 from lib.checks import COUNT, check_range
 
+
 class Traits(NamedTuple):
     """What is drawn: each an array, one number a dog, from 0 to 1."""
 

@@ -8,13 +8,15 @@ then, so a convolution is one product of matrices, and its bias, the activation 
 those of a dense layer, with pixels for examples. PyTorch wants (batch, channels, height, width): transpose.
 
 A window of k x k pixels goes over the image. Its place (a, b) sees a shifted image, every ``stride``-th pixel from
-(a, b) on. Everything here is a loop over these k * k shifted images; the gradients go back the way the values came.
+(a, b) on. Pooling loops over these k * k images, convolution lays them out side by side; gradients go back the way
+that values came.
 """
 
 from functools import reduce
-from itertools import count, takewhile
+from itertools import count, pairwise, takewhile
 
 import numpy as np
+from numpy.lib.stride_tricks import sliding_window_view
 
 from lib.checks import COUNT, WHOLE, check_range
 from lib.networks.activations import relu
@@ -52,24 +54,23 @@ def convolution(x, filters, bias=None, stride=1, padding="valid"):
             f"convolution: x (batch, height, width, channels) and filters (height, width, channels, outputs) must "
             f"have as many channels, got shapes {image.shape} and {kernel.shape}."
         )
-    height, width, _, outputs = kernel.shape
+    height, width, channels, outputs = kernel.shape
     image, inside = padded(image, (height, width), stride, padding, fill=0)
-    windows = np.stack(list(_shifted(image, height, width, stride)), axis=3)
-    rows = windows.reshape(-1, kernel[..., 0].size)
-    matrix = kernel.reshape(-1, outputs)
+    windows = sliding_window_view(image, (height, width), axis=(1, 2))[:, ::stride, ::stride]  # [n, i, j, c, a, b]
+    windows = windows.transpose(0, 1, 2, 4, 5, 3)
+    rows, matrix = windows.reshape(-1, height * width * channels), kernel.reshape(-1, outputs)
 
     def to_x(g):
         back = (g.reshape(-1, outputs) @ matrix.T).reshape(windows.shape)
         whole = np.zeros_like(image)
-        for place, pixels in enumerate(_shifted(whole, height, width, stride)):
-            pixels += back[:, :, :, place]
+        for (a, b), pixels in _shifted(whole, height, width, stride):
+            pixels += back[:, :, :, a, b]
         return whole[inside]
 
     def to_filters(g):
         return (rows.T @ g.reshape(-1, outputs)).reshape(kernel.shape)
 
-    y = (rows @ matrix).reshape(*windows.shape[:3], outputs)
-    y = _operation(y, (x, to_x), (filters, to_filters))
+    y = _operation((rows @ matrix).reshape(*windows.shape[:3], outputs), (x, to_x), (filters, to_filters))
     return y if bias is None else y + bias
 
 
@@ -89,12 +90,12 @@ def max_pool(x, size, stride=None, padding="valid"):
         ValueError: size, stride or padding is none, an image is smaller than a window, or the padding is more than
             half a window, which then could lie outside the image.
     """
-    image, inside, stride = _padded_for_pooling("max_pool", value_of(x), size, stride, padding, fill=-np.inf)
-    largest = reduce(np.maximum, _shifted(image, size, size, stride))
+    image, inside, seen = _seen_by_places("max_pool", value_of(x), size, stride, padding, fill=-np.inf)
+    largest = reduce(np.maximum, seen(image))
 
     def to_x(g):
         whole, unclaimed = np.zeros_like(image), np.ones(g.shape, bool)
-        for pixels, gradient in zip(*(_shifted(i, size, size, stride) for i in (image, whole)), strict=True):
+        for pixels, gradient in zip(seen(image), seen(whole), strict=True):
             first = unclaimed & (pixels == largest)
             gradient += g * first
             unclaimed &= ~first
@@ -106,23 +107,23 @@ def max_pool(x, size, stride=None, padding="valid"):
 def average_pool(x, size, stride=None, padding="valid"):
     """The mean over each window, channel by channel; what is padded does not count.
 
-    So does TensorFlow's; ``torch.nn.AvgPool2d`` does with ``count_include_pad=False``
-    and by default counts the zeros.
+    Nor does it in TensorFlow, and in ``torch.nn.AvgPool2d(count_include_pad=False)``; by
+    default that counts its zeros.
 
     Args, Raises: as for `max_pool`.
     """
-    image, inside, stride = _padded_for_pooling("average_pool", value_of(x), size, stride, padding, fill=0)
+    image, inside, seen = _seen_by_places("average_pool", value_of(x), size, stride, padding, fill=0)
     there = np.zeros((1, *image.shape[1:3], 1), image.dtype)
     there[inside] = 1
-    counts = sum(_shifted(there, size, size, stride))
+    counts = sum(seen(there))
 
     def to_x(g):
         whole = np.zeros_like(image)
-        for pixels in _shifted(whole, size, size, stride):
-            pixels += g / counts
+        for gradient in seen(whole):
+            gradient += g / counts
         return whole[inside]
 
-    return _operation(sum(_shifted(image, size, size, stride)) / counts, (x, to_x))
+    return _operation(sum(seen(image)) / counts, (x, to_x))
 
 
 def global_average_pool(x):
@@ -186,7 +187,6 @@ def padded(image, window, stride, padding, fill):
     stride = check_range(COUNT, "stride", stride, "convolution or pooling")
     frame = []
     for name, length, width in zip(("height", "width"), image.shape[1:3], window, strict=True):
-        width = check_range(COUNT, f"{name} of a window", width, "convolution or pooling")
         if padding == "same":
             total = max((-(-length // stride) - 1) * stride + width - length, 0)
             frame.append((total // 2, total - total // 2))
@@ -205,19 +205,23 @@ def padded(image, window, stride, padding, fill):
     return np.pad(image, ((0, 0), *frame, (0, 0)), constant_values=fill), inside
 
 
-def _padded_for_pooling(where, image, size, stride, padding, fill):
+def _seen_by_places(where, image, size, stride, padding, fill):
+    """The padded image, where in it the image is, and a function: what each place of a pooling's window sees of one."""
+    size = check_range(COUNT, "size", size, where)
     if not isinstance(padding, str) and 2 * padding > size:
         raise ValueError(f"{where}: padding must be at most half of size {size}, got {padding}.")
     stride = size if stride is None else stride
-    return *padded(image, (size, size), stride, padding, fill), stride
+    image, inside = padded(image, (size, size), stride, padding, fill)
+    return image, inside, lambda images: (view for _, view in _shifted(images, size, size, stride))
 
 
 def _shifted(image, height, width, stride):
-    """What each place of a window sees as the window moves: height * width views (batch, rows, columns, channels)."""
+    """What each place (a, b) of a window sees as the window moves: pairs of the place and a view of ``image``, (batch,
+    rows, columns, channels). What is added to the view is added to the image.
+    """
     last_row, last_column = image.shape[1] - height, image.shape[2] - width
-    for a in range(height):
-        for b in range(width):
-            yield image[:, a : a + last_row + 1 : stride, b : b + last_column + 1 : stride]
+    for a, b in np.ndindex(height, width):
+        yield (a, b), image[:, a : a + last_row + 1 : stride, b : b + last_column + 1 : stride]
 
 
 # ---------- a net ----------
@@ -272,7 +276,7 @@ def convolutional_layers(
         else:
             params[f"b{layer}"] = np.zeros(outputs)
     ends = [channels[-1], classes] if pooled else [channels[-1] * (size >> blocks) ** 2, hidden, classes]
-    for layer, (inputs, outputs) in enumerate(zip(ends, ends[1:], strict=False), start=blocks + 1):
+    for layer, (inputs, outputs) in enumerate(pairwise(ends), start=blocks + 1):
         params[f"W{layer}"], params[f"b{layer}"] = initializer(rng, inputs, outputs), np.zeros(outputs)
     return {name: x.astype(dtype) for name, x in params.items()}
 

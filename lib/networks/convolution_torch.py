@@ -7,6 +7,8 @@ logits = net(torch.tensor(images).permute(0, 3, 1, 2))        channels first
 Its own start is PyTorch's, not that of `convolutional_layers`; load parameters for the same one.
 """
 
+from itertools import pairwise
+
 import numpy as np
 import torch
 from torch import nn
@@ -18,7 +20,7 @@ class ConvolutionalNet(nn.Module):
     def __init__(self, pooled=False, size=32, channels=(3, 16, 32, 64), hidden=128, classes=120):
         super().__init__()
         blocks = []
-        for inputs, outputs in zip(channels, channels[1:], strict=False):
+        for inputs, outputs in pairwise(channels):
             # A normalization takes the mean away, and with it any bias before it.
             blocks.append(nn.Conv2d(inputs, outputs, kernel_size=3, padding=1, bias=not pooled))
             if pooled:
