@@ -1,5 +1,5 @@
-"""Convolution and pooling give what PyTorch and Keras give, in value and gradient, over sizes, strides and paddings; and
-so do the two nets that are built of them.
+"""Convolution and pooling give what PyTorch and Keras give, in value and gradient, over sizes, strides and paddings. So
+do the two nets that are built of them.
 
 A sum of n products, in whatever order it is run, is off by at most n roundings of the sum of their absolute values. Of
 two libraries each may be off by as much. `magnitudes` computes these sums: the layer itself, of absolute values.
@@ -122,10 +122,8 @@ def test_convolution(image, window, stride, padding):
     theirs = lambda x, filters, bias: functional.conv2d(functional.pad(x, around), filters, bias, stride)
     agree(mine, pulled_back_by_torch(theirs, params, weights), size, terms)
     if padding != "same" or (stride == 1 and min(window) == max(window) != 2):  # what torch itself knows by that name
-        native = lambda x, filters, bias: functional.conv2d(
-            x, filters, bias, stride, 0 if padding == "valid" else padding
-        )
-        agree(mine, pulled_back_by_torch(native, params, weights), size, terms)
+        theirs = lambda x, filters, bias: functional.conv2d(x, filters, bias, stride, padding)
+        agree(mine, pulled_back_by_torch(theirs, params, weights), size, terms)
     if isinstance(padding, str):
         theirs = lambda x, filters, bias: keras.ops.conv(x, filters, stride, padding) + bias
         agree(mine, pulled_back_by_keras(theirs, params, weights), size, terms)
@@ -174,7 +172,7 @@ def test_average_pool(image, size, stride, padding):
     mine, bounds = pulled_back(layer, params, weights), magnitudes(layer, params, weights)
     terms = {"y": size**2 + 1, "x": size**2 + 2}
     if padding != "same":
-        arguments = dict(padding=0 if padding == "valid" else padding, count_include_pad=False)
+        arguments = {"padding": 0 if padding == "valid" else padding, "count_include_pad": False}
         theirs = lambda x: functional.avg_pool2d(x, size, stride, **arguments)
         agree(mine, pulled_back_by_torch(theirs, params, weights), bounds, terms)
     if isinstance(padding, str):
@@ -246,25 +244,24 @@ def test_numerically(layer):
         np.testing.assert_allclose(mine[name], g, rtol=0, atol=1e-8, err_msg=name)
 
 
-def test_batch_norm_of_images_agrees():
+@pytest.mark.parametrize("averages", [{}, {"mean": np.array([-1.0, 0.5]), "variance": np.array([0.5, 2.0])}])
+def test_batch_norm_of_images_agrees(averages):
     params = random_params({"x": (3, 4, 5, 2), "scale": (2,), "shift": (2,), "w": (3, 4, 5, 2)})
-    mean, variance = np.array([-1.0, 0.5]), np.array([0.5, 2.0])
-    for averages in {}, {"mean": mean, "variance": variance}:
-        mine = ours(lambda p: (batch_norm_images(p["x"], p["scale"], p["shift"], **averages) * p["w"]).sum(), params)
+    mine = ours(lambda p: (batch_norm_images(p["x"], p["scale"], p["shift"], **averages) * p["w"]).sum(), params)
 
-        def theirs(p):
-            used = [torch.tensor(a) for a in averages.values()] or [None, None]
-            x = p["x"].permute(0, 3, 1, 2)
-            y = functional.batch_norm(x, *used, p["scale"], p["shift"], training=not averages)
-            return (y.permute(0, 2, 3, 1) * p["w"]).sum()
+    def torch_loss(p):
+        used = [torch.tensor(a) for a in averages.values()] or [None, None]
+        x = p["x"].permute(0, 3, 1, 2)
+        y = functional.batch_norm(x, *used, p["scale"], p["shift"], training=not averages)
+        return (y.permute(0, 2, 3, 1) * p["w"]).sum()
 
-        def keras_theirs(p):
-            used = averages.values() if averages else tf.nn.moments(p["x"], (0, 1, 2))
-            y = keras.ops.batch_normalization(p["x"], *used, -1, p["shift"], p["scale"], epsilon=1e-5)
-            return tf.reduce_sum(y * p["w"])
+    def keras_loss(p):
+        used = averages.values() if averages else tf.nn.moments(p["x"], (0, 1, 2))
+        y = keras.ops.batch_normalization(p["x"], *used, -1, p["shift"], p["scale"], epsilon=1e-5)
+        return tf.reduce_sum(y * p["w"])
 
-        same(mine, torchs(theirs, params))
-        same(mine, tensorflows(keras_theirs, params))
+    same(mine, torchs(torch_loss, params))
+    same(mine, tensorflows(keras_loss, params))
 
 
 def test_pooled_and_flat():
@@ -294,7 +291,7 @@ def test_nothing_that_came_in_is_changed():
 
 # ---------- the nets ----------
 
-SMALL = dict(size=12, channels=(3, 4, 6), hidden=5, classes=7)
+SMALL = {"size": 12, "channels": (3, 4, 6), "hidden": 5, "classes": 7}
 
 
 def net(pooled, **sizes):
@@ -375,7 +372,8 @@ def test_batch_moments_are_what_the_net_uses():
 def test_parameters():
     shapes = lambda params: {name: x.shape for name, x in params.items()}
     assert shapes(convolutional_layers(he, seed=0, **SMALL)) == {
-        "F1": (3, 3, 3, 4), "b1": (4,), "F2": (3, 3, 4, 6), "b2": (6,), "W3": (54, 5), "b3": (5,), "W4": (5, 7), "b4": (7,)
+        "F1": (3, 3, 3, 4), "b1": (4,), "F2": (3, 3, 4, 6), "b2": (6,),
+        "W3": (54, 5), "b3": (5,), "W4": (5, 7), "b4": (7,)
     }  # fmt: skip
     pooled = convolutional_layers(he, seed=0, pooled=True)
     assert shapes(pooled) == {
