@@ -8,6 +8,7 @@ Imports run one way, from the top of this list to the bottom:
 - ``search``      ways to find a good learning rate, and other hyperparameters
 - ``curvature``     steps that take a matrix of second derivatives
 - ``stochastic_gradients``, ``training``, ``checkpoints``, ``networks``, ``data``, ``landscapes``, ``figures``  for all
+- ``breeds``, ``drawn_breeds``  120 breeds of dogs, photographed or drawn
 - ``compiled``     the fast path: the same rules, as one kernel
 - ``dialects``     the rules in which a framework differs from the paper
 - ``optimizers``, ``schedules``  the ground floor: pure functions of arrays and numbers

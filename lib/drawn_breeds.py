@@ -7,6 +7,7 @@ Shapes are signed distances: functions of a point that are negative inside, zero
 away it is. A pixel is covered by as much of a shape as its distance, in pixels, says: smooth edges at every size.
 """
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -37,7 +38,8 @@ class Traits(NamedTuple):
 
 BREEDS = 120
 DRAWS = len(Traits._fields) + 18  # numbers from -1 to 1 that make an image differ from its breed's portrait
-JITTER = np.float32(0.08)  # of a trait, from dog to dog of a breed
+JITTER = np.float32(0.17)  # of a trait, from dog to dog of a breed: up to so much, either way
+NOISE = np.float32(0.05)  # of a pixel
 PIXELS = 2**17  # drawn at a time: few enough for the processor's cache
 
 
@@ -63,19 +65,22 @@ def draw(breeds, size=32, seed=0, variation=1.0) -> np.ndarray:
     Raises:
         ValueError: a breed or the size is none.
     """
+    return np.concatenate([np.empty((0, size, size, 3), np.uint8), *pictures(breeds, size, seed, variation)])
+
+
+def pictures(breeds, size=32, seed=0, variation=1.0) -> Iterator[np.ndarray]:
+    """The same, some images at a time."""
     breeds, size = np.asarray(breeds), check_range(COUNT, "size", size, "draw")
     if breeds.ndim != 1 or breeds.dtype.kind not in "iu" or not np.isin(breeds, range(BREEDS)).all():
         raise ValueError(f"draw: breeds must be a list of whole numbers from 0 to {BREEDS - 1}, got {breeds!r}.")
+    variation = np.float32(variation)
     dogs, noise = (np.random.default_rng(s) for s in np.random.SeedSequence(seed).spawn(2))
-    draws = np.float32(variation) * (2 * dogs.random((len(breeds), DRAWS), dtype=np.float32) - 1)
-    images, step = np.empty((len(breeds), size, size, 3), np.uint8), max(1, PIXELS // size**2)
-    traits = breed_traits()
+    draws = variation * (2 * dogs.random((len(breeds), DRAWS), dtype=np.float32) - 1)
+    traits, step = breed_traits()[breeds], max(1, PIXELS // size**2)
     for start in range(0, len(breeds), step):
-        part = slice(start, start + step)
-        picture = _picture(traits[breeds[part]], draws[part], size)
-        picture += np.float32(0.05 * variation) * noise.standard_normal(picture.shape, dtype=np.float32)
-        images[part] = np.clip(picture * 255 + 0.5, 0, 255)
-    return images
+        picture = _picture(traits[start : start + step], draws[start : start + step], size)
+        picture += NOISE * variation * noise.standard_normal(picture.shape, dtype=np.float32)
+        yield np.clip(255 * picture + 0.5, 0, 255).astype(np.uint8)
 
 
 def _picture(traits, draws, size):
@@ -89,8 +94,8 @@ def _picture(traits, draws, size):
     # The dog's frame: its head's center is 0, its mirror axis u = 0, v points down; `a` is the distance from the axis.
     centers = np.linspace(-1 + 1 / size, 1 - 1 / size, size, dtype=np.float32)
     x, y = centers[None, None, :], centers[None, :, None]
-    scale, angle = 0.8 * (1 + 0.15 * growth), 0.3 * angle
-    x0, y0, pixel = 0.15 * x0, 0.16 + 0.12 * y0, 2 / (size * scale)
+    scale, angle = 0.88 * (1 + 0.15 * growth), 0.3 * angle
+    x0, y0, pixel = 0.15 * x0, 0.2 + 0.12 * y0, 2 / (size * scale)
     u = ((x - x0) * np.cos(angle) + (y - y0) * np.sin(angle)) / scale * np.where(side < 0, -1, 1).astype(np.float32)
     v = ((y - y0) * np.cos(angle) - (x - x0) * np.sin(angle)) / scale
     a = np.abs(u)
@@ -122,7 +127,7 @@ def _picture(traits, draws, size):
     paint([c * dim for c in coat], cover(neck))
 
     # Ears: behind the head if they stand, before it if they hang.
-    hang = np.clip((t.ear_angle - 0.45) * 12, 0, 1)
+    hang = column(np.clip((traits[:, Traits._fields.index("ear_angle")] - 0.45) * 12, 0, 1))  # in all of a breed
     lean = 0.05 + 1.1 * t.ear_angle + 1.7 * hang + 0.1 * turn * np.sign(u)
     root_x, root_y = head_x * (0.6 + 0.28 * hang), -head_y * (0.72 - 0.1 * hang)
     length, width = 0.3 + 0.42 * t.ear_length, 0.13 + 0.12 * t.ear_width

@@ -109,6 +109,7 @@ CASES = [
 ]
 
 
+@pytest.mark.filterwarnings("ignore:Using padding='same' with even")  # that it is slow
 @pytest.mark.parametrize(("image", "window", "stride", "padding"), CASES)
 def test_convolution(image, window, stride, padding):
     params = random_params({"x": image, "filters": (*window, image[3], 5), "bias": (5,)})
@@ -121,7 +122,7 @@ def test_convolution(image, window, stride, padding):
     around = frame(image, window, stride, padding)
     theirs = lambda x, filters, bias: functional.conv2d(functional.pad(x, around), filters, bias, stride)
     agree(mine, pulled_back_by_torch(theirs, params, weights), size, terms)
-    if padding != "same" or (stride == 1 and min(window) == max(window) != 2):  # what torch itself knows by that name
+    if padding != "same" or stride == 1:  # what torch itself knows by that name
         theirs = lambda x, filters, bias: functional.conv2d(x, filters, bias, stride, padding)
         agree(mine, pulled_back_by_torch(theirs, params, weights), size, terms)
     if isinstance(padding, str):
