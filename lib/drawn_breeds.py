@@ -108,8 +108,8 @@ def _picture(traits, draws, size):
             plane += (color - plane) * amount
 
     # Colors of the coat: stripes of the second on the first, shaded toward the edge and away from the light.
-    first = _rgb(0.02 + 0.11 * t.hue, 0.1 + 0.65 * t.saturation, 0.18 + 0.8 * t.value)
-    second = _rgb(0.02 + 0.11 * t.hue2, 0.1 + 0.6 * t.saturation2, 0.12 + 0.86 * t.value2)
+    first = _rgb(0.03 + 0.085 * t.hue, 0.1 + 0.65 * t.saturation, 0.18 + 0.8 * t.value)
+    second = _rgb(0.03 + 0.085 * t.hue2, 0.1 + 0.6 * t.saturation2, 0.12 + 0.86 * t.value2)
     theta, frequency = np.pi * t.stripe_angle, 7 + 13 * t.stripe_frequency
     wave = np.sin(frequency * (u * np.cos(theta) + v * np.sin(theta)) + 1.2 * np.sin(4 * v) + wobble)
     stripes = np.clip(0.5 + 1.6 * wave, 0, 1) * np.clip(2 * t.stripe_mix - 0.7, 0, 0.9)
@@ -121,7 +121,7 @@ def _picture(traits, draws, size):
     jaw = _ellipse(u - 0.04 * turn, v - 0.2, 0.8 * head_x, 0.36)
     head = np.minimum(skull, jaw)
 
-    # Neck and chest, in the head's shadow.
+    # Neck and chest, darker toward the head.
     neck = _ellipse(u, v - 1.25, 0.5 + 0.12 * t.head, 0.95)
     dim = 0.78 - 0.25 * np.clip(0.9 - v, 0, 1)
     paint([c * dim for c in coat], cover(neck))
@@ -174,7 +174,7 @@ def _picture(traits, draws, size):
 
     # Eyes, each with the light in it on the same side.
     apart = 0.16 + 0.13 * t.eye_spacing
-    e, h = np.where(f < 0, -1, 1) * (g - apart), v + 0.12 - 0.04 * nod
+    e, h = np.where(f < 0, apart - g, g - apart), v + 0.12 - 0.04 * nod
     eye = np.hypot(e, h)
     paint([0.2, 0.14, 0.12], cover(eye - 0.1) * 0.75)
     paint([0.42, 0.25, 0.12], cover(eye - 0.08))
