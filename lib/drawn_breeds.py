@@ -38,7 +38,7 @@ class Traits(NamedTuple):
 
 BREEDS = 120
 DRAWS = len(Traits._fields) + 18  # numbers from -1 to 1 that make an image differ from its breed's portrait
-JITTER = np.float32(0.17)  # of a trait, from dog to dog of a breed: up to so much, either way
+JITTER = np.float32(0.2)  # of a trait, from dog to dog of a breed: up to so much, either way
 NOISE = np.float32(0.05)  # of a pixel
 PIXELS = 2**17  # drawn at a time: few enough for the processor's cache
 
