@@ -246,7 +246,7 @@ def convolutional_layers(
 
     Args:
         initializer: function (rng, inputs, outputs) -> weights, one of ``lib.networks.initializers``. An output of a
-            convolution has 9 * channels inputs.
+            convolution has 9 * channels inputs. (For `glorot` Keras and PyTorch count 9 * outputs, too.)
         seed: of the generator; a whole number.
         pooled: the second net.
         size: height and width of the images.

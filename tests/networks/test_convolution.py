@@ -190,6 +190,8 @@ def test_same_is_tensorflows_and_not_padding_1():
     for y, row in (one, (1, 0)), (same, (0, 1)):  # a row of zeros, and a column: in front, or behind
         image = np.pad(params["x"], ((0, 0), row, row, (0, 0)))
         np.testing.assert_array_equal(convolution(image, params["filters"], stride=2), y)
+    with pytest.raises(RuntimeError, match="padding='same' is not supported for strided convolutions"):
+        functional.conv2d(torch.zeros(1, 1, 6, 6), torch.zeros(1, 1, 3, 3), stride=2, padding="same")
     odd = {"x": params["x"][:, :5, :5], "filters": params["filters"]}  # there they agree
     np.testing.assert_array_equal(convolution(**odd, stride=2, padding="same"), convolution(**odd, stride=2, padding=1))
 
