@@ -92,6 +92,13 @@ def test_a_dog_looks_the_same_at_every_size():
     np.testing.assert_array_equal(apart.argmin(axis=1), breeds)  # also in its pose, light and background
 
 
+@pytest.mark.parametrize("size", [32, 128, 512])
+def test_edges_are_one_pixel_wide(size):
+    """The white light in a black eye: from one pixel to the next, at every size, more than a third of the way."""
+    steps = np.abs(np.diff(draw(np.arange(10), size, variation=0).astype(int), axis=2))
+    assert steps.max() > 255 / 3
+
+
 def test_neither_trivial_nor_hopeless():
     """The nearest mean image of a breed is the right one several times as often as by chance, and mostly is not."""
     train, test = np.repeat(np.arange(BREEDS), 20), np.repeat(np.arange(BREEDS), 5)
