@@ -9,6 +9,7 @@ Imports run one way, from the top of this list to the bottom:
 - ``curvature``     steps that take a matrix of second derivatives
 - ``stochastic_gradients``, ``training``, ``networks``, ``landscapes``, ``figures``  for all
 - ``checkpoints``, ``data``, ``machine``  files, data sets, and what a record says of its machine
+- ``breeds``, ``drawn_breeds``  120 breeds of dogs, photographed or drawn
 - ``compiled``     the fast path: the same rules, as one kernel
 - ``dialects``     the rules in which a framework differs from the paper
 - ``optimizers``, ``schedules``  the ground floor: pure functions of arrays and numbers

@@ -3,13 +3,26 @@
 - ``backpropagation``  the gradient of a number with respect to all it was computed from
 - ``activations``, ``initializers``, ``normalization``, ``losses``  the parts, one function each
 - ``layers``           a fully connected net of any depth
+- ``convolution``      convolution and pooling of images, and two nets of them
+- ``convolution_torch``, ``convolution_keras``  the same nets there; they import the frameworks, and this file not them
 - ``recurrent``        cells of recurrent nets: simple, LSTM, GRU
 
 All of it is checked against torch's autograd and tf.GradientTape.
 """
 
 from lib.networks.activations import ACTIVATIONS, elu, identity, leaky_relu, relu, selu, sigmoid, silu, tanh
-from lib.networks.backpropagation import Variable, backpropagate, value_and_grad, value_of
+from lib.networks.backpropagation import Variable, backpropagate, reshape, value_and_grad, value_of
+from lib.networks.convolution import (
+    average_pool,
+    batch_moments,
+    batch_norm_images,
+    classify,
+    convolution,
+    convolutional_layers,
+    flatten,
+    global_average_pool,
+    max_pool,
+)
 from lib.networks.initializers import INITIALIZERS, glorot, he, lecun, normal, orthogonal, uniform
 from lib.networks.layers import dense, dense_layers, forward, stack
 from lib.networks.losses import accuracy, cross_entropy, log_softmax, mean_squared_error
@@ -21,13 +34,21 @@ __all__ = [
     "INITIALIZERS",
     "Variable",
     "accuracy",
+    "average_pool",
     "backpropagate",
+    "batch_moments",
     "batch_norm",
+    "batch_norm_images",
+    "classify",
+    "convolution",
+    "convolutional_layers",
     "cross_entropy",
     "dense",
     "dense_layers",
     "elu",
+    "flatten",
     "forward",
+    "global_average_pool",
     "glorot",
     "gru_cell",
     "he",
@@ -37,11 +58,13 @@ __all__ = [
     "lecun",
     "log_softmax",
     "lstm_cell",
+    "max_pool",
     "mean_squared_error",
     "normal",
     "orthogonal",
     "recurrent_layer",
     "relu",
+    "reshape",
     "rnn_cell",
     "selu",
     "sigmoid",

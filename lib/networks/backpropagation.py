@@ -158,6 +158,12 @@ def sigmoid(x):
     return _operation(y, (x, lambda g: g * y * (1 - y)))
 
 
+def reshape(x, shape):
+    """The same entries in an array of another shape."""
+    v = value_of(x)
+    return _operation(v.reshape(shape), (x, lambda g: g.reshape(v.shape)))
+
+
 def where(condition, a, b):
     """``a`` where the condition, a bool array, holds, else ``b``; what is not taken gets the gradient 0."""
     value = np.where(condition, value_of(a), value_of(b))
