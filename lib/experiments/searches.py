@@ -300,7 +300,8 @@ FRAMEWORKS = {
     "Hyperopt TPE": lambda space, seed, n: HyperoptSearch(space, n, seed),
 }
 STOPPING = {  # for nets: (space, seed) -> method, which would ask for more than the budget
-    "median rule": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 1, seed),
+    "median, every 1": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 1, seed),
+    "median, every 9": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 9, seed),
     "halving": lambda space, seed: SuccessiveHalving(space, 288, EPOCHS, 3, seed),
     "Hyperband": lambda space, seed: Hyperband(space, EPOCHS, 3, seed, passes=3),
     "ASHA": lambda space, seed: ASHA(space, BUDGET, EPOCHS, 3, seed),
