@@ -31,7 +31,7 @@ def a_grid(answer):
     trainings, rates = several(answer, "(trainings, rates)")
     mistaken(trainings, 20, "Every combination is tried: multiply.", 1e-9)
     mistaken(trainings, 1024, "Turned around: five values to the power of four settings.", 1e-9)
-    near(trainings, 625, 1e-9, "Every combination is tried: 5 times 5 times 5 times 5.")
+    near(trainings, 625, 1e-9, "Every combination is tried: multiply the numbers of values.")
     mistaken(rates, 625, "The trainings are right. But each rate is tried with all values of the others.", 1e-9)
     mistaken(rates, 125, "The trainings are right. 125 is how often each rate is tried.", 1e-9)
     near(rates, 5, 1e-9, "The trainings are right. How many values of the rate are on the grid?")
@@ -48,7 +48,7 @@ def cost(answer):
     mistaken(anew, 121, "That is the number of trainings; each takes as many epochs as its rung says.", 1e-9)
     near(anew, 405, 1e-9, "Each of five rungs costs trainings times epochs, the same for all.")
     mistaken(resumed, 405, "From scratch is right. If a training goes on, it pays for the new epochs alone.", 1e-9)
-    near(resumed, 297, 1e-9, "From scratch is right. Resumed: 81 + 27 * 2 + 9 * 6 + 3 * 18 + 54.")
+    near(resumed, 297, 1e-9, "From scratch is right. Resumed: one that goes on from 3 to 9 epochs pays for 6.")
     return "81 settings were tried for the price of fewer than four whole trainings."
 
 
@@ -56,9 +56,9 @@ def cost(answer):
 def improvement(answer):
     """How many times as high expected improvement is at a as at b: gamma 0.2, densities 2, 0.5 at a, and 3, 3 at b."""
     mistaken(answer, 0.4, "Turned around: that is b's over a's.", 1e-9)
-    mistaken(answer, 4, "That is the ratio of ratios: put each into 1 / (gamma + (1 - gamma) bad / good).", 1e-9)
+    mistaken(answer, 4, "That is the ratio of ratios: put each into good / (gamma good + (1 - gamma) bad).", 1e-9)
     mistaken(answer, 2 / 3, "That compares good densities alone; the bad ones count as well.", 1e-2)
-    near(answer, 2.5, 1e-6, "1 / (0.2 + 0.8 * p_bad / p_good) at each, then the quotient.")
+    near(answer, 2.5, 1e-6, "The right side of the equation at each, then the quotient.")
     return "b lies where most good ones were, and most bad ones, too. TPE tries a."
 
 
@@ -132,5 +132,6 @@ def curse(answer):
     mistaken(answer, 0.0, "Each single loss is right on average; the lowest of 30 is not.", 1e-6)
     mistaken(answer, 0.1, "That is the error of one loss; you look at the lowest of 30.", 1e-6)
     mistaken(answer, -0.2043, "How far below: a positive number.", 0.006)
+    mistaken(answer, 0.1 * math.sqrt(2 * math.log(30)), "That is a bound, near for very many; 30 are few.", 0.006)
     near(answer, 0.2043, 0.006, "Draw 30 normal numbers many times, and take the mean of the lowest.")
     return "Two standard deviations, for the luck of being chosen; though its settings were no better."

@@ -22,7 +22,7 @@ import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,8 +38,19 @@ from lib.optimizers.rule import bare_step, first_state
 from lib.search.halving import ASHA, Hyperband, SuccessiveHalving
 from lib.search.hyperopt import HyperoptSearch
 from lib.search.optuna import OptunaSearch
-from lib.search.search import GridSearch, QuasiRandomSearch, RandomSearch, best_so_far, quartiles, search, spent
-from lib.search.space import Choice, Integers, LogUniform, Uniform
+from lib.search.search import (
+    GridSearch,
+    QuasiRandomSearch,
+    RandomSearch,
+    Trial,
+    best,
+    best_so_far,
+    quartiles,
+    search,
+    settings_of,
+    spent,
+)
+from lib.search.space import Choice, Integers, LogUniform, Uniform, at_shares
 from lib.search.stopping import MedianStopping
 from lib.search.tpe import TPE
 
@@ -142,7 +153,17 @@ def middle(name: str) -> np.ndarray:
 
 def cell(settings: dict) -> tuple[int, ...]:
     """Where in the table a setting is: that of the cell in which it lies."""
-    return tuple(min(int(NETS[name].share(settings[name]) * n), n - 1) for name, n in CELLS.items())
+    return tuple(_place(name, settings[name]) for name in CELLS)
+
+
+@lru_cache(maxsize=2**14)  # a training that goes on is looked up again
+def _place(name: str, value) -> int:
+    dimension, n = NETS[name], CELLS[name]
+    if isinstance(dimension, LogUniform) and dimension.low <= value <= dimension.high:  # one number: faster than NumPy
+        share = math.log(value / dimension.low) / math.log(dimension.high / dimension.low)
+    else:
+        share = dimension.share(value)
+    return min(int(share * n), n - 1)
 
 
 @cache
@@ -235,10 +256,11 @@ class Lookup:
 
     def __init__(self, table: Table, task: int):
         self.validation, self.on_test = table.validation[task], table.test[task]
+        self.so_far = np.minimum.accumulate(self.validation, axis=-1)
         self.lowest = self.validation.min()
 
     def __call__(self, settings: dict, budget: int = EPOCHS) -> float:
-        return self.validation[cell(settings)][:budget].min()
+        return self.so_far[cell(settings)][budget - 1]
 
     def test(self, trial) -> float:
         """The test loss of a trial's net as it was when its validation loss was lowest."""
@@ -250,9 +272,23 @@ class Lookup:
 
 TRIALS = 40  # of a function
 BUDGET = 32 * EPOCHS  # epochs, of nets
-SEEDS = range(24)
+SEEDS = range(24)  # of a function
+SEEDS_OF_NETS = range(96)  # eight for each task
+
+
+class MiddleGrid(GridSearch):
+    """A grid with its values at the middles of equal parts of a range, where `GridSearch` goes from end to end."""
+
+    def ask(self):
+        parts = np.meshgrid(*((np.arange(self.n[name]) + 0.5) / self.n[name] for name in self.space), indexing="ij")
+        settings = settings_of(at_shares(self.space, np.stack([a.ravel() for a in parts], axis=1)))
+        order = np.random.default_rng(self.seed).permutation(len(settings))
+        yield [Trial(number, settings[i], self.budget) for number, i in enumerate(order)]
+
+
 FLAT = {  # for functions: (space, seed, n) -> method
     "grid": lambda space, seed, n: GridSearch(space, grid_of(space, n), seed=seed),
+    "grid, middles": lambda space, seed, n: MiddleGrid(space, grid_of(space, n), seed=seed),
     "random": lambda space, seed, n: RandomSearch(space, n, seed),
     "Sobol": lambda space, seed, n: QuasiRandomSearch(space, n, seed),
     "TPE": lambda space, seed, n: TPE(space, n, seed),
@@ -264,7 +300,8 @@ FRAMEWORKS = {
     "Hyperopt TPE": lambda space, seed, n: HyperoptSearch(space, n, seed),
 }
 STOPPING = {  # for nets: (space, seed) -> method, which would ask for more than the budget
-    "median rule": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 1, seed),
+    "median, every 1": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 1, seed),
+    "median, every 9": lambda space, seed: MedianStopping(space, BUDGET, EPOCHS, 9, seed),
     "halving": lambda space, seed: SuccessiveHalving(space, 288, EPOCHS, 3, seed),
     "Hyperband": lambda space, seed: Hyperband(space, EPOCHS, 3, seed, passes=3),
     "ASHA": lambda space, seed: ASHA(space, BUDGET, EPOCHS, 3, seed),
@@ -311,20 +348,22 @@ def grid_of(space: dict, n: int) -> dict[str, int]:
 
 
 class Run(NamedTuple):
-    """What a search found: ``costs`` and ``regrets`` after each trial, arrays (n,); of nets, ``validation`` and
-    ``test``, the losses of the net that was chosen, and ``best_test``, the lowest test loss of any net."""
+    """What a search found: ``costs`` and ``regrets`` after each trial, arrays (n,), and ``about`` its end: of nets the
+    losses of the one that was chosen, "validation" and "test", how many trainings "begun" and "finished", and the
+    optimizer's "steps" of all; of *mixed* the "kind" that was chosen."""
 
     costs: np.ndarray
     regrets: np.ndarray
-    validation: float | None = None
-    test: float | None = None
+    about: dict
 
 
 def run_on_function(name: str, method: str, seed: int) -> Run:
     """A search on one of `PROBLEMS`, by its names."""
     problem = PROBLEMS[name]
     trials = search((FLAT | FRAMEWORKS)[method](problem.space, seed, TRIALS), problem.loss)
-    return Run(spent(trials), best_so_far(trials) - problem.lowest)
+    chosen = best(trials).settings
+    about = {"kind": chosen["kind"]} if "kind" in chosen else {}
+    return Run(spent(trials), best_so_far(trials) - problem.lowest, about)
 
 
 def run_on_nets(table: Table, method: str, seed: int) -> Run:
@@ -338,7 +377,15 @@ def run_on_nets(table: Table, method: str, seed: int) -> Run:
     costs = spent(trials)
     trials, costs = [trial for trial, cost in zip(trials, costs, strict=True) if cost <= BUDGET], costs[costs <= BUDGET]
     validation, test = best_so_far(trials), best_so_far(trials, lookup.test)
-    return Run(costs, validation - lookup.lowest, validation[-1], test[-1])
+    batches = np.array([trial.settings["batch"] for trial in trials])
+    about = {
+        "validation": validation[-1],
+        "test": test[-1],
+        "begun": len({trial.number for trial in trials}),
+        "finished": sum(trial.budget == EPOCHS for trial in trials),
+        "steps": int((np.diff(costs, prepend=0) * (192 // batches)).sum()),
+    }
+    return Run(costs, validation - lookup.lowest, about)
 
 
 # The command
@@ -351,9 +398,7 @@ def summary(runs: list[Run]) -> dict:
         "costs": costs.tolist(),
         "quartiles": [[float(f"{v:.4g}") for v in row] for row in quartiles([run[:2] for run in runs], costs)],
         "regrets": [float(f"{run.regrets[-1]:.6g}") for run in runs],
-        "validation": [run.validation for run in runs],
-        "test": [run.test for run in runs],
-    }
+    } | {name: [run.about[name] for run in runs] for name in runs[0].about}
 
 
 def at_costs(most: int) -> np.ndarray:
@@ -393,10 +438,10 @@ def race(file: Path, again: bool) -> None:
     record = json.loads(file.read_text()) if file.exists() and not again else {"races": {}}
     record |= {
         "command": "python -m lib.experiments.searches",
-        "seeds": len(SEEDS),
-        "machine": {"system": platform.system(), "processor": platform.machine(), "cores": os.cpu_count()},
-        "versions": {name: version(name) for name in ("numpy", "optuna", "hyperopt", "scikit-learn")}
-        | {"python": platform.python_version()},
+        "seeds": {"of a function": len(SEEDS), "of nets": len(SEEDS_OF_NETS)},
+        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
+        "versions": {"python": platform.python_version()}
+        | {name: version(name) for name in ("numpy", "optuna", "hyperopt", "scikit-learn")},
     }
     table = Table()
     wanted = [(problem, method) for problem in PROBLEMS for method in FRAMEWORKS]
@@ -405,10 +450,19 @@ def race(file: Path, again: bool) -> None:
     for problem, method in tqdm(missing, desc="searches", file=sys.stderr):
         runs = [
             run_on_nets(table, method, seed) if problem == "nets" else run_on_function(problem, method, seed)
-            for seed in SEEDS
+            for seed in (SEEDS_OF_NETS if problem == "nets" else SEEDS)
         ]
         record["races"].setdefault(problem, {})[method] = summary(runs)
         _write(file, lambda part: part.write_text(json.dumps(record, indent=1) + "\n"))
+
+
+def _processor():
+    """Its name, as Linux knows it."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor()
 
 
 if __name__ == "__main__":

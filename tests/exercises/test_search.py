@@ -41,7 +41,7 @@ WRONG = [
     (2, 625, "Two numbers"),
     (2, (20, 5), "multiply"),
     (2, (1024, 5), "Turned around"),
-    (2, (600, 5), "5 times 5"),
+    (2, (600, 5), "numbers of values"),
     (2, (625, 625), "each rate"),
     (2, (625, 125), "how often"),
     (2, (625, 4), "on the grid"),
@@ -51,7 +51,7 @@ WRONG = [
     (3, (121, 297), "number of trainings"),
     (3, (400, 297), "the same for all"),
     (3, (405, 405), "new epochs alone"),
-    (3, (405, 300), "27 * 2"),
+    (3, (405, 300), "pays for 6"),
     (4, 0.4, "Turned around"),
     (4, 4, "ratio of ratios"),
     (4, 0.667, "good densities alone"),
@@ -71,6 +71,7 @@ WRONG = [
     (7, 0, "on average"),
     (7, 0.1, "error of one"),
     (7, -0.204, "positive number"),
+    (7, 0.26, "very many"),
     (7, 0.3, "many times"),
 ]
 

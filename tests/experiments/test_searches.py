@@ -23,6 +23,7 @@ from lib.experiments.searches import (
     RACES,
     RECORDED,
     SEEDS,
+    SEEDS_OF_NETS,
     STEP,
     STOPPING,
     TASKS,
@@ -38,7 +39,7 @@ from lib.experiments.searches import (
     tabulate,
     train,
 )
-from lib.search.search import Trial
+from lib.search.search import Trial, search, settings_of
 from lib.search.space import at_shares
 
 
@@ -107,6 +108,11 @@ def test_cells():
         assert [cell(it)[place] for it in settings] == list(range(n))
     assert cell({"lr": 3.0, "batch": 64, "activation": "sigmoid", "weight_decay": 1.0}) == (15, 3, 2, 3)
     assert cell({"lr": 1e-3, "batch": 8, "activation": "relu", "weight_decay": 1e-4}) == (0, 0, 0, 0)
+    draws = at_shares(NETS, np.random.default_rng(0).random((500, len(NETS))))
+    for settings in settings_of(draws):
+        assert cell(settings) == tuple(int(NETS[name].share(v) * CELLS[name]) for name, v in settings.items())
+    with pytest.raises(ValueError, match="is outside"):
+        cell({"lr": 3.1, "batch": 8, "activation": "relu", "weight_decay": 1e-4})
 
 
 @pytest.mark.parametrize("seed", range(6))
@@ -195,19 +201,56 @@ def test_a_search_stays_within_its_budget(table, method):
     assert BUDGET - EPOCHS <= run.costs[-1] <= BUDGET
     assert (np.diff(run.regrets) <= 0).all()
     assert run.regrets[-1] >= 0
-    assert run.validation == pytest.approx(run.regrets[-1] + Lookup(table, 5).lowest)
+    assert run.about["validation"] == pytest.approx(run.regrets[-1] + Lookup(table, 5).lowest)
+    assert run.about["begun"] >= run.about["finished"] > 0
+    assert 3 * run.costs[-1] <= run.about["steps"] <= 24 * run.costs[-1]  # 192 examples in batches of 64 or of 8
+
+
+def test_what_a_search_for_nets_says_of_itself(table, monkeypatch):
+    """Two nets, one in batches of 8 for 3 epochs and on to 27, one in batches of 64 for 3."""
+    nets = [{"lr": 0.1, "batch": batch, "activation": "relu", "weight_decay": 0.01} for batch in (8, 64)]
+
+    class Given:
+        def ask(self):
+            yield [Trial(0, nets[0], 3), Trial(1, nets[1], 3)]
+            yield [Trial(0, nets[0], EPOCHS)]
+
+    monkeypatch.setitem(STOPPING, "given", lambda space, seed: Given())
+    run = run_on_nets(table, "given", 14)
+    lookup = Lookup(table, 2)
+    chosen = min((Trial(0, nets[0], EPOCHS), Trial(1, nets[1], 3)), key=lambda t: lookup(t.settings, t.budget))
+    assert run.costs.tolist() == [3, 6, 30]
+    assert run.about == {
+        "validation": lookup(chosen.settings, chosen.budget),
+        "test": lookup.test(chosen),
+        "begun": 2,
+        "finished": 1,
+        "steps": 27 * 24 + 3 * 3,
+    }
+
+
+def test_a_grid_at_the_middles():
+    space = {"u": PROBLEMS["Hartmann"].space["x1"], "kind": NETS["activation"]}
+    trials = search(experiment.MiddleGrid(space, {"u": 2, "kind": 3}, seed=1), lambda s, _: s["u"])
+    assert sorted(trial.settings["u"] for trial in trials) == [0.25] * 3 + [0.75] * 3
+    assert {tuple(trial.settings.values()) for trial in trials} == {(u, k) for u in (0.25, 0.75) for k in KINDS_OF_NET}
+    assert trials != search(experiment.MiddleGrid(space, {"u": 2, "kind": 3}, seed=2), lambda s, _: s["u"])
 
 
 @pytest.mark.parametrize("problem", [*PROBLEMS, "nets"])
 def test_the_records_are_what_the_searches_find(table, problem):
     """Two seeds of every framework's search, drawn at random once."""
-    races = json.loads(RACES.read_text())["races"][problem]
+    record = json.loads(RACES.read_text())
+    races, seeds = record["races"][problem], SEEDS_OF_NETS if problem == "nets" else SEEDS
+    assert {"command", "seeds", "machine", "versions"} < set(record)
+    assert record["machine"]["processor"] not in ("", "x86_64")
     assert list(races) == list(RECORDED if problem == "nets" else FRAMEWORKS)
-    for method, record in races.items():
-        assert len(record["regrets"]) == len(SEEDS)
-        for seed in (2, 19):
+    for method, found in races.items():
+        assert len(found["regrets"]) == len(seeds)
+        for seed in (2, seeds[-5]):
             run = run_on_nets(table, method, seed) if problem == "nets" else run_on_function(problem, method, seed)
-            assert run.regrets[-1] == pytest.approx(record["regrets"][seed], rel=1e-5, abs=1e-9)
+            assert run.regrets[-1] == pytest.approx(found["regrets"][seed], rel=1e-5, abs=1e-9)
+            assert {name: found[name][seed] for name in run.about} == run.about
 
 
 def test_summary():
@@ -215,3 +258,6 @@ def test_summary():
     found = summary(runs)
     assert found["costs"] == list(range(1, 41))
     assert found["quartiles"][1][-1] == pytest.approx(np.median(found["regrets"]), rel=1e-3)
+    kinds = summary([run_on_function("mixed", "random", seed) for seed in range(5)])["kind"]
+    assert len(kinds) == 5
+    assert set(kinds) <= set(KINDS)
