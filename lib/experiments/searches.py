@@ -18,12 +18,10 @@ import argparse
 import json
 import math
 import os
-import platform
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache, lru_cache
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -32,6 +30,7 @@ from sklearn.model_selection import train_test_split
 from tqdm import tqdm
 
 from lib import data
+from lib.machine import machine, versions
 from lib.networks import ACTIVATIONS, Variable, backpropagate, dense_layers, forward, he, log_softmax, stack
 from lib.optimizers import decoupled, momentum
 from lib.optimizers.rule import bare_step, first_state
@@ -439,9 +438,8 @@ def race(file: Path, again: bool) -> None:
     record |= {
         "command": "python -m lib.experiments.searches",
         "seeds": {"of a function": len(SEEDS), "of nets": len(SEEDS_OF_NETS)},
-        "machine": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.system()},
-        "versions": {"python": platform.python_version()}
-        | {name: version(name) for name in ("numpy", "optuna", "hyperopt", "scikit-learn")},
+        "machine": machine(),
+        "versions": versions("numpy", "optuna", "hyperopt", "scikit-learn"),
     }
     table = Table()
     wanted = [(problem, method) for problem in PROBLEMS for method in FRAMEWORKS]
@@ -454,15 +452,6 @@ def race(file: Path, again: bool) -> None:
         ]
         record["races"].setdefault(problem, {})[method] = summary(runs)
         _write(file, lambda part: part.write_text(json.dumps(record, indent=1) + "\n"))
-
-
-def _processor():
-    """Its name, as Linux knows it."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor()
 
 
 if __name__ == "__main__":

@@ -33,9 +33,9 @@ import torch
 from tqdm import tqdm
 
 from lib.experiments.metal import CHUNK, adam_in_chunks, adam_in_place
+from lib.machine import ROOT, machine, versions
 from lib.optimizers import RULES
 from lib.referees import speed
-from lib.referees.machine import ROOT, machine, versions
 
 RECORD = ROOT / "results" / "metal.json"
 SIZES = (10, 100, 1000, 10_000, 30_000, 100_000, 300_000, 1_000_000, 3_000_000, 10_000_000)

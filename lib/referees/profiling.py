@@ -16,8 +16,8 @@ from torch.profiler import ProfilerActivity, profile, record_function
 from tqdm import tqdm
 
 from lib.checks import COUNT, check_range
+from lib.machine import ROOT, machine, versions
 from lib.referees.keras import silence
-from lib.referees.machine import ROOT, machine, versions
 
 RECORD = ROOT / "results" / "profile.json"
 PARTS = ("forward", "backward", "step")

@@ -15,9 +15,9 @@ from datetime import date
 import torch
 from tqdm import tqdm
 
+from lib.machine import ROOT, machine, versions
 from lib.optimizers import RULES
 from lib.referees import RECORDINGS, judgments, task
-from lib.referees.machine import ROOT, machine, versions
 
 # Optax' Rprop stands still where the gradient flips at each step: nothing to compare.
 STILL = {("rprop", "optax", "patterns")}

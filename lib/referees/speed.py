@@ -41,12 +41,12 @@ from tqdm import tqdm
 
 from lib.compiled import Compiled
 from lib.dialects import DIALECTS
+from lib.machine import ROOT, machine, versions
 from lib.optimizers import RULES, Optimizer
 from lib.optimizers.rule import first_state
 from lib.referees import keras as keras_referee
 from lib.referees import optax as optax_referee
 from lib.referees import torch as torch_referee
-from lib.referees.machine import ROOT, machine, versions
 
 SIZES = (10, 10_000, 1_000_000, 10_000_000, 100_000_000)
 # The rules that torch and Keras have, entry by entry; of these, from a million parameters on, those that torch fuses.

@@ -16,10 +16,10 @@ from pygments.lexers import PythonLexer
 
 from lib.dialects import DIALECTS
 from lib.dialects.dialect import Dialect
+from lib.machine import ROOT
 from lib.optimizers import RULES
 from lib.referees import TITLES, schedules
 from lib.referees.keras import keras
-from lib.referees.machine import ROOT
 
 PROOFS = ROOT / "results" / "proofs-cpu.json"
 

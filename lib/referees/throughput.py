@@ -44,7 +44,7 @@ import scipy.stats
 from tqdm import tqdm
 
 from lib.experiments.population import Digits, Toy
-from lib.referees.machine import ROOT, machine, versions
+from lib.machine import ROOT, machine, versions
 from lib.search.population import ancestors, train_population
 from lib.search.spread import Spread
 from lib.search.strategies import AddNoise, Perturb, Truncation

@@ -10,8 +10,8 @@ import pytest
 import scipy.stats
 
 from lib.experiments.population import Toy
+from lib.machine import ROOT
 from lib.referees import throughput
-from lib.referees.machine import ROOT
 from lib.referees.throughput import (
     KILLS,
     LARGE,
