@@ -21,7 +21,7 @@ def by_hand(answer):
     mistaken(place, 1.2 - 0.81 * (0.98**100 + 0.98**80), "Place: that is the rate 0.01; a step is 1 - 2 * 0.02.", exact)
     mistaken(place, 1.2 - 0.81 * (0.96**50 + 0.96**40), "Place: theta is squared in Q, so the exponent doubles.", exact)
     mistaken(place, 1.2 - 1.62 * 0.96**90, "Place: nine rounds cannot be halved; a round goes along one axis.", exact)
-    mistaken(place, 1.2 - 1.62 * 0.96**180, "Place: no coordinate is moved in all 90 steps; the rounds are shared.", exact)
+    mistaken(place, 1.2 - 1.62 * 0.96**180, "Place: no coordinate is moved in all 90 steps.", exact)
     mistaken(place, WITH_H, "Place: the line of the best changes sides; both coordinates are moved, in turn.", exact)
     near(place, PLACE, exact, "Place: how many of the nine rounds move one coordinate, how many the other?")
     mistaken(with_h, PLACE, "With h: after the first copy both climbers move one and the same coordinate.", exact)

@@ -11,7 +11,6 @@ from lib.search.population import train_population
 from lib.search.strategies import BinaryTournament
 from tests.exercises.judging import exercise_tests
 
-
 PLAIN, STOPPED = losses_of("constant"), losses_of("early stopping")
 AHEAD = np.mean(PLAIN) - np.mean(STOPPED)
 PAIRED = scipy.stats.sem(PLAIN - STOPPED)
