@@ -17,6 +17,21 @@ BROWSERS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stab
 FLAGS = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update",
          "--disable-sync", "--no-first-run"]  # fmt: skip
 
+MOUNT = """async ([tag, attributes]) => {
+    document.querySelectorAll(tag).forEach(element => element.remove());
+    const element = document.createElement(tag);
+    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
+    document.querySelector("article").prepend(element);
+    await element.ready;
+}"""
+
+
+def mounted(tag, page, **attributes):
+    """An element of the book's own, with these attributes, at the top of the page in place of all others of its kind,
+    when it is drawn."""
+    page.evaluate(MOUNT, [tag, {name: str(value) for name, value in attributes.items()}])
+    return page.locator(tag)
+
 
 @pytest.fixture(scope="session")
 def book() -> Path:

@@ -1,11 +1,10 @@
 """A run that goes on from a checkpoint is the run that was never stopped, and no kill or damage passes unseen."""
 
-import io
 import itertools
 import json
 import os
 import pickle
-import signal
+import sys
 import threading
 import time
 import zipfile
@@ -17,7 +16,10 @@ import torch
 from lib import checkpoints
 from lib.checkpoints import Damaged, listed, load, load_newest, prune, read_notes, save
 from lib.optimizers import RULES, Optimizer, adam, gradient_descent, momentum
+from lib.referees.throughput import processes
 from lib.stochastic_gradients import batches
+from tests.conftest import ROOT
+from tests.kills import KILLS, killed
 
 STARTS = {"W": np.linspace(-1, 1, 6).reshape(2, 3), "b": np.array([[0.5, -0.25]])}
 NUMBERS = {"lr": 0.01}
@@ -114,43 +116,15 @@ def test_hyperparameters_may_change(saved):
 # ---------- kills and damage ----------
 
 
-class Dying(io.FileIO):
-    """A file whose process is killed as soon as so many bytes have been written."""
-
-    left = 0
-
-    def write(self, data):
-        written = super().write(memoryview(data).cast("B")[: self.left])
-        self.left -= written
-        if self.left == 0:
-            die()
-        return written
-
-
-def die(*args):
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
-@pytest.mark.parametrize("moment", [1, 300, 2000, "fsync", "replace"])
-def test_a_kill_at_any_moment_leaves_the_old_file_whole(saved, moment, monkeypatch):
+@KILLS
+@pytest.mark.parametrize(
+    "moment", [("write", 1), ("write", 300), ("write", 2000), ("fsync", 0), ("replace", 0)], ids=str
+)
+def test_a_kill_at_any_moment_leaves_the_old_file_whole(saved, moment):
     """After so many bytes, before they are on the disk, or before the move."""
     file, params, optimizer, random = saved
     newer = steps(params, optimizer, random, 1)
-    if isinstance(moment, int):
-        monkeypatch.setattr(Dying, "left", moment)
-        monkeypatch.setattr(checkpoints, "open", Dying, raising=False)
-    else:
-        monkeypatch.setattr(checkpoints.os, moment, die)
-    child = os.fork()
-    if child == 0:
-        try:
-            save(file, newer, optimizer, random)
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-    monkeypatch.undo()
+    killed(moment, save, file, newer, optimizer, random)
     resumed = Optimizer(adam, **NUMBERS)
     assert bits(load(file, resumed).params, resumed) == (bits(params, resumed)[0], 3)
     save(file, newer, optimizer)  # what the dead process left lies in nobody's way
@@ -348,29 +322,33 @@ def save_often(file, k, times):
         save(file, [np.full(5000, float(k)), np.full(3, float(k))], optimizer, k=k)
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
+SAVES = """
+import sys
+import numpy as np
+from lib.checkpoints import save
+from lib.optimizers import Optimizer, gradient_descent
+
+file, k = sys.argv[1], int(sys.argv[2])
+while True:
+    save(file, [np.full(5000, float(k)), np.full(3, float(k))], Optimizer(gradient_descent), k=k)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows replaces no file that another process has open")
 def test_who_reads_while_others_save_gets_one_whole_checkpoint(tmp_path):
     """Three processes save under one name; whoever reads meanwhile gets the arrays and the notes of one of them."""
     file = tmp_path / "run.npz"
     save_often(file, 0, 1)
-    children = []
-    for k in 1, 2, 3:
-        if (child := os.fork()) == 0:
-            try:
-                save_often(file, k, 1000)
-            finally:
-                os._exit(0)
-        children.append(child)
     seen, optimizer = set(), Optimizer(gradient_descent)
-    end = time.monotonic() + 60
-    while not {1, 2, 3} <= seen and time.monotonic() < end:
-        params, _, notes = load(file, optimizer)
-        assert {float(v) for a in params for v in a} == {float(notes["k"])}
-        assert read_notes(file).keys() == {"k"}
-        seen.add(notes["k"])
-    for child in children:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
+    with processes() as (start, _):
+        for k in 1, 2, 3:
+            start([sys.executable, "-c", SAVES, str(file), str(k)], cwd=ROOT)
+        end = time.monotonic() + 120
+        while not {1, 2, 3} <= seen and time.monotonic() < end:
+            params, _, notes = load(file, optimizer)
+            assert {float(v) for a in params for v in a} == {float(notes["k"])}
+            assert read_notes(file).keys() == {"k"}
+            seen.add(notes["k"])
     assert {1, 2, 3} <= seen
     load(file, optimizer)
 

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+from functools import partial
 
 import pytest
 
@@ -9,23 +10,12 @@ from lib.dialects import DIALECTS
 from lib.dialects.converter import TITLES, convert, dialect_of, distances
 from lib.optimizers import RULES
 from lib.referees.defaults import filled
-from tests.conftest import ROOT
+from tests.conftest import ROOT, mounted
 
 NAMES = [name for name in RULES if any(name in dialects for dialects in DIALECTS.values())]
 
-MOUNT = """async attributes => {
-    document.querySelectorAll("optimizer-converter").forEach(element => element.remove());
-    const element = document.createElement("optimizer-converter");
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    document.querySelector("article").prepend(element);
-    await element.ready;
-}"""
+mount = partial(mounted, "optimizer-converter")
 ANSWER = "async element => { await new Promise(requestAnimationFrame); return element.answer; }"
-
-
-def mount(page, **attributes):
-    page.evaluate(MOUNT, attributes)
-    return page.locator("optimizer-converter")
 
 
 def answer_of(converter) -> dict:

@@ -3,13 +3,14 @@
 import importlib.util
 import json
 import re
+from functools import partial
 
 import pytest
 
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 from lib.optimizers.rule import first_state
-from tests.conftest import ROOT
+from tests.conftest import ROOT, mounted
 
 # A rate at which plain gradient descent stays on the map for 200 steps, as RAdam does, which begins with four of its
 # steps; the adaptive rules take longer ones.
@@ -31,19 +32,7 @@ ADAPTIVE = {"adagrad": 0.3, "rmsprop": 0.02, "adadelta": 3.0, "adam": 0.05} | di
 STEPPED = {name: rule for name, rule in RULES.items() if rule.each == "entry" and not rule.takes_curvature}
 STEPS = 200
 
-MOUNT = """async attributes => {
-    document.querySelectorAll("optimizer-playground").forEach(element => element.remove());
-    const element = document.createElement("optimizer-playground");
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    document.querySelector("article").prepend(element);
-    await element.ready;
-}"""
-
-
-def mount(page, **attributes):
-    """Put a playground with these attributes at the top of the page and wait until it is drawn."""
-    page.evaluate(MOUNT, {name: str(value) for name, value in attributes.items()})
-    return page.locator("optimizer-playground")
+mount = partial(mounted, "optimizer-playground")
 
 
 def path_of(playground) -> list:
@@ -326,6 +315,20 @@ def test_attributes_that_change_later_count(here):
     before = path_of(playground)
     playground.evaluate("async element => { element.setAttribute('lr', '0.02'); await element.ready; }")
     assert path_of(playground) != before
+
+
+@pytest.mark.parametrize("tag", ["optimizer-playground", "population-playground"])
+def test_an_attribute_set_wrong_later_is_named_and_nothing_else_breaks(here, tag):
+    complaints = []
+    here.on("pageerror", lambda error: complaints.append(str(error)))
+    playground = mounted(tag, here, lr=0.01)
+    playground.evaluate("async element => { element.setAttribute('lr', 'abc'); await element.ready; }")
+    assert 'lr="abc"; write a number' in playground.get_by_role("alert").text_content()
+    path_of(playground)  # a frame later
+    here.wait_for_timeout(100)
+    assert complaints == []
+    playground.evaluate("async element => { element.setAttribute('lr', '0.02'); await element.ready; }")
+    assert playground.get_by_role("slider", name="learning rate").get_attribute("aria-valuetext") == "0.02"
 
 
 def test_every_playground_of_the_chapters_works(page, book, book_url):

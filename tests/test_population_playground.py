@@ -3,6 +3,7 @@
 import json
 import re
 from datetime import datetime
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,16 +13,10 @@ from lib.experiments.population import HANDICAPPED, Toy
 from lib.figures import MINIMUM, PALETTE, on_dark
 from lib.search.population import train_population
 from lib.search.strategies import AddNoise, BinaryTournament
-from tests.conftest import ROOT
+from tests.conftest import ROOT, mounted
 
 TAG = "population-playground"
-MOUNT = """async attributes => {
-    document.querySelectorAll("population-playground").forEach(element => element.remove());
-    const element = document.createElement("population-playground");
-    for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
-    document.querySelector("article").prepend(element);
-    await element.ready;
-}"""
+mount = partial(mounted, TAG)
 # Trains in the browser with draws from a tape: of each round, in order, the kind of every draw and its numbers.
 REPLAY = """([run, tape]) => {
     const left = structuredClone(tape);
@@ -34,12 +29,6 @@ REPLAY = """([run, tape]) => {
     const record = customElements.get("population-playground").train(run, draws);
     return { record, left: Object.values(left).flat().length };
 }"""
-
-
-def mount(page, **attributes):
-    """Put a playground with these attributes at the top of the page and wait until it is drawn."""
-    page.evaluate(MOUNT, {name: str(value) for name, value in attributes.items()})
-    return page.locator(TAG)
 
 
 def record_of(playground) -> dict:

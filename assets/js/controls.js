@@ -1,4 +1,5 @@
-// What the playgrounds share (playground.js, population.js): sliders, words, colors, and attributes that may be wrong.
+// What the playgrounds share (playground.js, population.js): sliders, words, colors, attributes that may be wrong, and
+// how such an element opens, computes and draws.
 // A classic script, loaded before theirs, because a page opened from disk may load no modules.
 globalThis.playgroundControls = (() => {
   "use strict";
@@ -143,8 +144,75 @@ globalThis.playgroundControls = (() => {
     if (!(error instanceof Problem)) throw error;
   }
 
+  // ---- The element -------------------------------------------------------------------------------------------------
+
+  let elements = 0;
+
+  /**
+   * An element that opens anew with every change of an attribute, and computes and draws at most once a frame.
+   *
+   * A playground has `open()`, which reads the attributes, builds what is in it and updates; `compute()`; `draw()`, once
+   * more when its size changes; `summary()`, which puts in words what is seen; and, if there is something to wait for
+   * before it opens, `load()`. Its property `ready` is a promise that it is drawn, or has said what is wrong.
+   */
+  class Playground extends HTMLElement {
+    ready = Promise.resolve();
+    number = ++elements; // for names that no other element of the page has
+
+    #loaded = false;
+    #frame = 0;
+    #quiet = 0;
+    #size = new ResizeObserver(() => this.draw());
+
+    connectedCallback() {
+      this.ready = this.#open();
+    }
+
+    disconnectedCallback() {
+      this.#size.disconnect();
+    }
+
+    attributeChangedCallback() {
+      if (this.#loaded) this.ready = this.#open();
+    }
+
+    async #open() {
+      try {
+        await this.load?.();
+        this.#loaded = true;
+        this.#size.disconnect();
+        this.open();
+        for (const box of this.querySelectorAll(".playground-map, .playground-curve")) this.#size.observe(box);
+      } catch (error) {
+        complain(this, error);
+      }
+    }
+
+    show(selector) {
+      return this.querySelector(selector);
+    }
+
+    /** Update with the next frame. */
+    changed() {
+      this.#frame ||= requestAnimationFrame(() => this.update());
+    }
+
+    /** Compute, draw and say. Words wait for a pause, so that a screen reader is not flooded, unless `atOnce`. */
+    update(atOnce = false) {
+      cancelAnimationFrame(this.#frame);
+      this.#frame = 0;
+      this.compute();
+      this.draw();
+      const status = this.show("[role=status]");
+      const say = () => (status.textContent = this.summary());
+      clearTimeout(this.#quiet);
+      if (atOnce || !status.textContent) say();
+      else this.#quiet = setTimeout(say, 200);
+    }
+  }
+
   return {
-    STAR, among, attributesOf, capitalized, clamp, complain, inWords, labelledSlider, logarithmic, neighbor, paint,
+    Playground, STAR, among, attributesOf, capitalized, clamp, inWords, labelledSlider, logarithmic, neighbor, paint,
     place, setting, svg, twoDigits, whole, within,
   };
 })();

@@ -16,7 +16,7 @@
   "use strict";
 
   const {
-    STAR, attributesOf, capitalized, clamp, complain, inWords, labelledSlider, logarithmic, neighbor, paint, place,
+    Playground, STAR, attributesOf, capitalized, clamp, inWords, labelledSlider, logarithmic, neighbor, paint, place,
     setting, svg, twoDigits, whole, within,
   } = playgroundControls; // js/controls.js
   const VENDOR = new URL("../vendor/", document.currentScript.src);
@@ -174,8 +174,6 @@
 
   // ---- The element -------------------------------------------------------------------------------------------------
 
-  let elements = 0;
-
   const SKELETON = `<div class="playground" role="group" aria-label="Playground">
     <div class="playground-map">
       <svg aria-hidden="true" focusable="false">
@@ -216,43 +214,25 @@
     </div>
   </div>`;
 
-  class OptimizerPlayground extends HTMLElement {
+  class OptimizerPlayground extends Playground {
     static observedAttributes = ["landscape", "optimizer", "lr", "choose", "steps", "start"];
 
     path = [];
     heights = [];
-    ready = Promise.resolve();
 
     #engine;
     #initial; // the settings that the attributes ask for
     #now; // the settings of the moment
     #kept = []; // the rules, with their settings, whose paths stay for comparison
-    #frame = 0;
-    #quiet = 0;
-    #number = ++elements;
-    #size = new ResizeObserver(() => this.#engine && this.#draw());
 
-    connectedCallback() {
-      this.ready = this.#open();
+    async load() {
+      this.#engine = await startEngine();
     }
 
-    disconnectedCallback() {
-      this.#size.disconnect();
-    }
-
-    attributeChangedCallback() {
-      if (this.#engine) this.ready = this.#open();
-    }
-
-    async #open() {
-      try {
-        this.#engine = await startEngine();
-        this.#initial = this.#read();
-        this.#build();
-        this.#reset();
-      } catch (error) {
-        complain(this, error);
-      }
+    open() {
+      this.#initial = this.#read();
+      this.#build();
+      this.#reset();
     }
 
     /** The attributes as settings. */
@@ -295,62 +275,56 @@
       this.#now = structuredClone(this.#initial);
       this.#kept = [];
       this.#listKept();
-      this.#show("select").value = this.#now.landscape;
-      this.#show(`input[value="${this.#now.rule}"]`).checked = true;
+      this.show("select").value = this.#now.landscape;
+      this.show(`input[value="${this.#now.rule}"]`).checked = true;
       this.#changedLandscape();
       this.#changedRule();
-      this.#update();
-    }
-
-    #show(selector) {
-      return this.querySelector(selector);
+      this.update();
     }
 
     // -- Building: once for each set of attributes
 
     #build() {
       this.innerHTML = SKELETON;
-      const select = this.#show("select");
+      const select = this.show("select");
       for (const name in stepSize.landscapes)
         select.append(new Option(capitalized(stepSize.landscapes[name]), name));
       select.addEventListener("change", () => {
         this.#now.landscape = select.value;
         this.#now.start = this.#engine.landscape(select.value).start;
         this.#changedLandscape();
-        this.#changed();
+        this.changed();
       });
 
-      const rules = this.#show("fieldset div");
+      const rules = this.show("fieldset div");
       for (const rule of this.#initial.choose) {
         const label = document.createElement("label");
         const radio = Object.assign(document.createElement("input"), {
-          type: "radio", name: `playground-${this.#number}`, value: rule,
+          type: "radio", name: `playground-${this.number}`, value: rule,
         });
         label.append(radio, titleOf(rule));
         paint(label, stepSize.rules[rule]);
         radio.addEventListener("change", () => {
           this.#now.rule = rule;
           this.#changedRule();
-          this.#changed();
+          this.changed();
         });
         rules.append(label);
       }
 
-      this.#show("[name=keep]").addEventListener("click", () => this.#keep());
-      this.#show("[name=reset]").addEventListener("click", () => this.#reset());
-      paint(this.#show(".playground-minima"), { color: stepSize.minimum });
+      this.show("[name=keep]").addEventListener("click", () => this.#keep());
+      this.show("[name=reset]").addEventListener("click", () => this.#reset());
+      paint(this.show(".playground-minima"), { color: stepSize.minimum });
       this.#makeStartMovable();
-      this.#size.observe(this.#show(".playground-map"));
-      this.#size.observe(this.#show(".playground-curve"));
     }
 
     #changedRule() {
       const { rule, own, most } = this.#now;
       const { file, hyperparameters } = stepSize.rules[rule];
       paint(this, stepSize.rules[rule]);
-      this.#show("small").innerHTML = `runs <code>${file}</code>`;
-      const slider = (...its) => labelledSlider(...its, () => this.#changed());
-      const sliders = this.#show(".playground-sliders");
+      this.show("small").innerHTML = `runs <code>${file}</code>`;
+      const slider = (...its) => labelledSlider(...its, () => this.changed());
+      const sliders = this.show(".playground-sliders");
       sliders.replaceChildren();
       for (const it of hyperparameters) {
         const scale = scaleOf(it);
@@ -363,15 +337,15 @@
     // -- The start point: pointer, touch and keyboard
 
     #makeStartMovable() {
-      const [map, handle] = [this.#show(".playground-map"), this.#show(".playground-start")];
+      const [map, handle] = [this.show(".playground-map"), this.show(".playground-start")];
       const inputs = [...handle.querySelectorAll("input")];
       let grip; // from the pointer to the start point, in pixels, while dragging
 
       const moveTo = (point) => {
         const { view } = this.#engine.landscape(this.#now.landscape);
         this.#now.start = point.map((x, i) => clamp(Number(x.toFixed(3)), ...view[i]));
-        this.#show(".playground-hint")?.remove();
-        this.#changed();
+        this.show(".playground-hint")?.remove();
+        this.changed();
       };
       const moveToPixel = (x, y) => {
         const box = map.getBoundingClientRect();
@@ -420,15 +394,9 @@
       return [x0 + (x / width) * (x1 - x0), y1 - (y / height) * (y1 - y0)];
     }
 
-    // -- Computing and drawing: at most once a frame
+    // -- Computing and drawing
 
-    #changed() {
-      this.#frame ||= requestAnimationFrame(() => this.#update());
-    }
-
-    #update() {
-      cancelAnimationFrame(this.#frame);
-      this.#frame = 0;
+    compute() {
       const { rule, lr, own } = this.#now;
       const walk = this.#walk(rule, { lr, ...own[rule] });
       this.path = walk.path;
@@ -438,11 +406,6 @@
       const from = JSON.stringify([landscape, start, steps]);
       for (const kept of this.#kept)
         if (kept.from !== from) Object.assign(kept, { from }, this.#walk(kept.rule, kept.hyperparameters));
-      this.#draw();
-      // Words wait for a pause, so that a screen reader is not flooded.
-      const status = this.#show("[role=status]");
-      clearTimeout(this.#quiet);
-      this.#quiet = setTimeout(() => (status.textContent = this.#summary()), status.textContent ? 200 : 0);
     }
 
     #walk(rule, hyperparameters) {
@@ -456,11 +419,11 @@
       const { rule, lr, own } = this.#now;
       this.#kept = [...this.#kept, { rule, hyperparameters: { lr, ...own[rule] } }].slice(-KEPT);
       this.#listKept();
-      this.#update();
+      this.update();
     }
 
     #listKept() {
-      this.#show("ul").replaceChildren(
+      this.show("ul").replaceChildren(
         ...this.#kept.map(({ rule, hyperparameters }) => {
           const item = document.createElement("li");
           paint(item, stepSize.rules[rule]);
@@ -473,7 +436,7 @@
       );
     }
 
-    #summary() {
+    summary() {
       const { landscape, steps } = this.#now;
       const { minima, limits } = this.#engine.landscape(landscape);
       const taken = this.path.length - 1;
@@ -489,7 +452,7 @@
     }
 
     #changedLandscape() {
-      this.#show(".playground-ground").replaceChildren(
+      this.show(".playground-ground").replaceChildren(
         ...this.#engine.contours(this.#now.landscape).map((d, i) => {
           const path = svg("path", { d });
           path.style.setProperty("--level", (i + 1) / LEVELS);
@@ -498,13 +461,13 @@
       );
     }
 
-    #draw() {
+    draw() {
       this.#drawMap();
       this.#drawCurve();
     }
 
     #drawMap() {
-      const map = this.#show(".playground-map");
+      const map = this.show(".playground-map");
       const [width, height] = [map.clientWidth, map.clientWidth / ASPECT];
       const { view, minima } = this.#engine.landscape(this.#now.landscape);
       const [[x0, x1], [y0, y1]] = view;
@@ -515,14 +478,14 @@
       const drawing = map.querySelector("svg");
       drawing.setAttribute("viewBox", `0 0 ${width} ${height}`);
       const unit = width / (CELLS * FINER);
-      this.#show(".playground-ground").setAttribute("transform", `translate(0 ${height}) scale(${unit} ${-unit})`);
+      this.show(".playground-ground").setAttribute("transform", `translate(0 ${height}) scale(${unit} ${-unit})`);
       drawing.querySelector(".playground-ticks").replaceChildren(
         ...d3.ticks(x0, x1, 5).filter((x) => right(x) > 44 && right(x) < width - 14)
           .map((x) => svg("text", { x: right(x), y: height - 7, "text-anchor": "middle" }, setting(x))),
         ...d3.ticks(y0, y1, 4).filter((y) => down(y) > 14 && down(y) < height - 26)
           .map((y) => svg("text", { x: 8, y: down(y) + 4 }, setting(y))),
       );
-      this.#show(".playground-minima").replaceChildren(
+      this.show(".playground-minima").replaceChildren(
         ...minima.map(([x, y]) => svg("path", { d: STAR, transform: `translate(${right(x)} ${down(y)})` })),
       );
       const trace = (path) => "M" + path.map(at).join("L");
@@ -530,7 +493,7 @@
       drawing.querySelector(":scope > .playground-line").setAttribute("d", trace(this.path));
       drawing.querySelector(".playground-dots").setAttribute("d", this.path.map((p) => `M${at(p)}h0`).join(""));
 
-      const handle = this.#show(".playground-start");
+      const handle = this.show(".playground-start");
       const [x, y] = this.#now.start;
       handle.style.translate = `${right(x)}px ${down(y)}px`;
       handle.classList.toggle("playground-start-right", right(x) > width / 2);
@@ -552,7 +515,7 @@
     }
 
     #drawCurve() {
-      const drawing = this.#show(".playground-curve svg");
+      const drawing = this.show(".playground-curve svg");
       const [width, height] = [drawing.clientWidth, drawing.clientHeight];
       const { lowest, highest } = this.#engine.landscape(this.#now.landscape);
       const { most } = this.#now;

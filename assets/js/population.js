@@ -17,7 +17,8 @@
   "use strict";
 
   const {
-    STAR, among, attributesOf, clamp, complain, labelledSlider, logarithmic, paint, place, setting, svg, whole, within,
+    Playground, STAR, among, attributesOf, clamp, labelledSlider, logarithmic, paint, place, setting, svg, whole,
+    within,
   } = playgroundControls; // js/controls.js
 
   // ---- The algorithm: lib.search.population with BinaryTournament and AddNoise, on Toy -----------------------------
@@ -206,9 +207,7 @@
 
   // ---- The element -------------------------------------------------------------------------------------------------
 
-  let elements = 0;
-
-  class PopulationPlayground extends HTMLElement {
+  class PopulationPlayground extends Playground {
     static observedAttributes =
       ["members", "lr", "round", "steps", "noise", "seed", "exploit", "explore", "copies", "shown"];
     static train = train;
@@ -217,43 +216,26 @@
     static COLORS = COLORS;
 
     record = null;
-    ready = Promise.resolve();
 
     #initial; // the settings that the attributes ask for
     #now; // the settings of the moment
     #sliders = {};
     #playing = 0; // the frame that comes next
-    #frame = 0;
-    #quiet = 0;
-    #number = ++elements;
-    #size = new ResizeObserver(() => this.record && this.#draw());
 
     get shown() {
       return this.#now?.shown;
     }
 
-    connectedCallback() {
-      this.ready = this.#open();
-    }
-
     disconnectedCallback() {
+      super.disconnectedCallback();
       this.#pause();
-      this.#size.disconnect();
     }
 
-    attributeChangedCallback() {
-      if (this.#now || this.querySelector(".playground-problem")) this.ready = this.#open();
-    }
-
-    async #open() {
-      try {
-        this.#pause();
-        this.#initial = this.#read();
-        this.#build();
-        this.#reset();
-      } catch (error) {
-        complain(this, error);
-      }
+    open() {
+      this.#pause();
+      this.#initial = this.#read();
+      this.#build();
+      this.#reset();
     }
 
     /** The attributes as settings. */
@@ -275,35 +257,30 @@
       return { members, lr, noise, seed, steps, round, shown, exploit, explore, copies };
     }
 
-    #show(selector) {
-      return this.querySelector(selector);
-    }
-
     // -- Building: once for each set of attributes
 
     #build() {
       this.innerHTML = SKELETON;
       for (const name of ["exploit", "explore"])
-        this.#show(`[name=${name}]`).addEventListener("change", (event) => {
+        this.show(`[name=${name}]`).addEventListener("change", (event) => {
           this.#now[name] = event.target.checked;
-          this.#changed();
+          this.changed();
         });
       for (const radio of this.querySelectorAll("[type=radio]")) {
-        radio.name = `population-${this.#number}`;
+        radio.name = `population-${this.number}`;
         radio.addEventListener("change", () => {
           this.#now.copies = radio.value;
-          this.#changed();
+          this.changed();
         });
       }
-      this.#show("[name=play]").addEventListener("click", () => (this.#playing ? this.#pause() : this.#play()));
-      this.#show("[name=next]").addEventListener("click", () => this.#nextRound());
-      this.#show("[name=reset]").addEventListener("click", () => this.#reset());
-      this.#show("[name=seed]").addEventListener("click", () => {
+      this.show("[name=play]").addEventListener("click", () => (this.#playing ? this.#pause() : this.#play()));
+      this.show("[name=next]").addEventListener("click", () => this.#nextRound());
+      this.show("[name=reset]").addEventListener("click", () => this.#reset());
+      this.show("[name=seed]").addEventListener("click", () => {
         this.#now.seed++;
-        this.#changed();
+        this.changed();
       });
-      paint(this.#show(".playground-minima"), { color: ["#595959", "#a6a6a6"] });
-      for (const box of this.querySelectorAll(".playground-map, .playground-curve")) this.#size.observe(box);
+      paint(this.show(".playground-minima"), { color: ["#595959", "#a6a6a6"] });
     }
 
     /** Back to the attributes. */
@@ -311,22 +288,22 @@
       this.#pause();
       this.#now = { ...this.#initial };
       const { steps } = this.#now;
-      const slider = (name, label, scale, changed = () => this.#changed()) =>
+      const slider = (name, label, scale, changed = () => this.changed()) =>
         (this.#sliders[name] = labelledSlider(name, label, scale, this.#now, changed));
-      this.#show(".population-time").replaceChildren(
+      this.show(".population-time").replaceChildren(
         slider("shown", "step", whole(0, steps), () => {
           this.#pause();
-          this.#changed();
+          this.changed();
         }),
       );
       const divisors = upTo(steps + 1).filter((n) => n && steps % n === 0);
-      this.#show(".population-numbers").replaceChildren(
+      this.show(".population-numbers").replaceChildren(
         slider("members", "members", whole(2, MOST)),
         slider("lr", "learning rate η", logarithmic(...RATES)),
         ...(divisors.length > 1 ? [slider("round", "steps in a round", among(divisors))] : []),
         slider("noise", "perturbation of h (std)", logarithmic(...NOISES)),
       );
-      this.#update();
+      this.update();
     }
 
     // -- Time
@@ -363,46 +340,37 @@
       if (step === this.#now.shown) return;
       this.#now.shown = step;
       this.#sliders.shown.show();
-      this.#changed();
+      this.changed();
     }
 
     #showTime() {
-      const button = this.#show("[name=play]");
+      const button = this.show("[name=play]");
       if (!button) return;
       button.textContent = this.#playing ? "Pause" : "Play";
       // While it plays the words change too often to be read out.
-      this.#show("[role=status]").setAttribute("aria-live", this.#playing ? "off" : "polite");
+      this.show("[role=status]").setAttribute("aria-live", this.#playing ? "off" : "polite");
     }
 
-    // -- Computing and drawing: at most once a frame
+    // -- Computing and drawing
 
-    #changed() {
-      this.#frame ||= requestAnimationFrame(() => this.#update());
+    update() {
+      super.update(Boolean(this.#playing));
     }
 
-    #update() {
-      cancelAnimationFrame(this.#frame);
-      this.#frame = 0;
+    compute() {
       const { members, seed, lr, steps, round, noise, exploit, explore, copies } = this.#now;
       const run = {
         h: firstSettings(members, seed), lr, rounds: steps / round, steps: round, exploit, explore, noise,
         copySettings: copies === "weights and settings",
       };
       this.record = train(run, (number) => drawsOf(seed, number));
-      for (const name of ["exploit", "explore"]) this.#show(`[name=${name}]`).checked = this.#now[name];
+      for (const name of ["exploit", "explore"]) this.show(`[name=${name}]`).checked = this.#now[name];
       for (const radio of this.querySelectorAll("[type=radio]")) {
         radio.checked = radio.value === copies;
         radio.disabled = !exploit;
       }
-      this.#show("[name=noise]").disabled = !explore;
-      this.#show("small b").textContent = seed;
-      this.#draw();
-      // Words wait for a pause, so that a screen reader is not flooded; but not while it plays.
-      const status = this.#show("[role=status]");
-      const say = () => (status.textContent = this.#summary());
-      clearTimeout(this.#quiet);
-      if (this.#playing || !status.textContent) say();
-      else this.#quiet = setTimeout(say, 200);
+      this.show("[name=noise]").disabled = !explore;
+      this.show("small b").textContent = seed;
     }
 
     /** The paths up to the step that is shown: of each round that has begun, of each member. */
@@ -420,7 +388,7 @@
       return { best, leaders: upTo(now.length).filter((i) => now[i] === best) };
     }
 
-    #summary() {
+    summary() {
       const { shown, round, members, exploit, explore } = this.#now;
       const name = exploit ? (explore ? "PBT" : "Exploit only") : explore ? "Explore only" : "Neither";
       const { best, leaders } = this.#best();
@@ -437,7 +405,7 @@
       return `${name}, step ${shown}: best Q ${place(best)}, by ${by}.${before}`;
     }
 
-    #draw() {
+    draw() {
       this.#drawMap();
       this.#drawCurve();
       this.#drawSettings();
@@ -481,7 +449,7 @@
     }
 
     #drawMap() {
-      const map = this.#show(".playground-map");
+      const map = this.show(".playground-map");
       const drawing = map.querySelector("svg");
       const [width, height] = [map.clientWidth, map.clientWidth / ASPECT];
       const [[x0, x1], [y0, y1]] = VIEW;
@@ -511,7 +479,7 @@
           return svg("text", at, level === 1 ? "Q = 1" : setting(level));
         }),
       );
-      this.#show(".playground-minima").replaceChildren(
+      this.show(".playground-minima").replaceChildren(
         svg("path", { d: STAR, transform: `translate(${right(0)} ${down(0)})` }));
       this.#drawPaths(drawing, ([x, y]) => `${right(x).toFixed(1)},${down(y).toFixed(1)}`);
       const ends = this.#rounds().at(-1).map((path) => path.at(-1));
@@ -523,7 +491,7 @@
     }
 
     #drawCurve() {
-      const drawing = this.#show(".playground-curve svg");
+      const drawing = this.show(".playground-curve svg");
       const [width, height] = [drawing.clientWidth, drawing.clientHeight];
       const { shown, steps, round } = this.#now;
       const [low, high] = CURVE;
@@ -550,7 +518,7 @@
     }
 
     #drawSettings() {
-      const drawing = this.#show(".population-settings svg");
+      const drawing = this.show(".population-settings svg");
       const [width, height] = [drawing.clientWidth, drawing.clientHeight];
       const side = Math.max(10, Math.min(width - 30, height - 28));
       const [left, below] = [18, height - 20];

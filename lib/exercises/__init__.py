@@ -18,6 +18,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from lib.optimizers.rule import first_state
+
 
 class Wrong(Exception):
     """The answer is not right; the message says why and what to look at."""
@@ -153,6 +155,23 @@ def expect_step(function, arrays: dict, *t, **hyperparameters) -> None:
     for name, a in arrays.items():
         if not np.array_equal(a, before[name]):
             raise Wrong(f"Your function changes its argument {name} in place; write {name} = ... instead.")
+
+
+def walked(step, rule, gradients, **hyperparameters) -> np.ndarray:
+    """The path, (steps, *shape), on which ``step`` leads a parameter from 2.
+
+    Args:
+        step: a function that is called as ``rule`` is: the reader's, ``rule`` itself, or ``rule`` with an error.
+        rule: an update rule with a state and without curvature: which state, and whether steps count, it says.
+        gradients: one a step, (steps, *shape).
+        hyperparameters: all of them, numbers.
+    """
+    x, path = np.full_like(gradients[0], 2.0), []
+    state = first_state(rule, x, hyperparameters).values()
+    for t, g in enumerate(gradients, start=1):
+        x, *state = step(x, g, *state, *((t,) if rule.counts_steps else ()), **hyperparameters)
+        path.append(x)
+    return np.array(path)
 
 
 def expect_path(path, right, tolerance: float = 1e-12) -> None:

@@ -18,6 +18,7 @@ from lib.exercises import (
     name_mistake,
     near,
     several,
+    walked,
 )
 from lib.experiments.adam_family import drift, first_lost, longest_of_adamax
 from lib.optimizers import adam, adamax, adamw, amsgrad, nadam, radam
@@ -124,17 +125,6 @@ MISTAKES = {
 }
 
 
-def _walk(rule, gradients, given):
-    """The path (steps, *shape) of ``rule`` from 2."""
-    x = np.full_like(gradients[0], 2.0)
-    m = v = np.zeros_like(x)
-    path = []
-    for t, g in enumerate(gradients, start=1):
-        x, m, v = rule(x, g, m, v, t, **given)
-        path.append(x)
-    return np.array(path)
-
-
 @check.exercise(2)
 def from_memory(answer):
     """A function (x, g, m, v, t, *, lr, beta1, beta2, eps, weight_decay) -> (x, m, v): a step of AdamW."""
@@ -142,7 +132,7 @@ def from_memory(answer):
     gradients = np.random.default_rng(0).standard_normal((50, 3)) * np.array([1e-3, 1.0, 1e3])
     first = {"x": np.ones(3), "g": gradients[0].copy(), "m": np.full(3, 0.1), "v": np.ones(3)}
     expect_step(answer, first, 1, **given)
-    walk = lambda rule: _walk(rule, gradients, given)
+    walk = lambda step: walked(step, adamw, gradients, **given)
     with np.errstate(all="ignore"):
         path = walk(answer)
     name_mistake(path, walk, adamw, MISTAKES)

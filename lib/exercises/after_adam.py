@@ -20,6 +20,7 @@ from lib.exercises import (
     near,
     result_of,
     several,
+    walked,
 )
 from lib.experiments.after_adam import drift_factor, factored
 from lib.optimizers import adafactor, adan, lamb, lars, lion, muon
@@ -76,23 +77,13 @@ MISTAKES = {
 }
 
 
-def _walk(rule, gradients, given):
-    """The path (steps, *shape) of ``rule`` from 2."""
-    x, path = np.full_like(gradients[0], 2.0), []
-    m = np.zeros_like(x)
-    for g in gradients:
-        x, m = rule(x, g, m, **given)
-        path.append(x)
-    return np.array(path)
-
-
 @check.exercise(2)
 def from_memory(answer):
     """A function (x, g, m, *, lr, beta1, beta2, weight_decay) -> (x, m): a step of Lion."""
     given = lion.defaults | {"lr": 0.1, "weight_decay": 0.5}
     gradients = np.random.default_rng(0).standard_normal((50, 3)) * np.array([1e-3, 1.0, 1e3])
     expect_step(answer, {"x": np.ones(3), "g": gradients[0].copy(), "m": np.full(3, 0.1)}, **given)
-    walk = lambda rule: _walk(rule, gradients, given)
+    walk = lambda step: walked(step, lion, gradients, **given)
     path = walk(answer)
     name_mistake(path, walk, lion, MISTAKES)
     expect_path(path, walk(lion), 1e-9)

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from lib.exercises import Exercises, Wrong, expect_path, expect_step, name_mistake, near, result_of
+from lib.exercises import Exercises, Wrong, expect_path, expect_step, name_mistake, near, result_of, walked
+from lib.optimizers import adam, lion, schedule_free_sgd
 
 
 @pytest.fixture
@@ -210,6 +211,29 @@ def test_a_step_that_is_none(function, words):
     expect_step(lambda x, g, v, t, *, lr: (x - lr * t * g, v + g), arrays(), 1, lr=0.1)
     with pytest.raises(Wrong, match=words):
         expect_step(function, arrays(), 1, lr=0.1)
+
+
+@pytest.mark.parametrize(("rule", "starts", "counts"), [(adam, [0, 0], True), (lion, [0], False)])
+def test_a_walk_calls_a_step_as_the_rule_is_called(rule, starts, counts):
+    calls = []
+
+    def step(x, g, *others, lr):
+        calls.append([*x, *g, *(value for other in others for value in np.atleast_1d(other)), lr])
+        state = others[:-1] if counts else others
+        return x - g, *(a + 5 for a in state)
+
+    path = walked(step, rule, np.array([[1.0], [-3.0]]), lr=0.1)
+    assert path.tolist() == [[1.0], [4.0]]
+    assert calls == [
+        [2.0, 1.0, *starts, *[1] * counts, 0.1],
+        [1.0, -3.0, *(start + 5 for start in starts), *[2] * counts, 0.1],
+    ]
+
+
+def test_a_walk_of_a_rule_whose_state_starts_elsewhere():
+    """Schedule-free: the average starts where the parameter does."""
+    step = lambda x, g, z, *others, **given: (z, z - g, *others[: len(schedule_free_sgd.state) - 1])
+    assert walked(step, schedule_free_sgd, np.ones((3, 2)), **schedule_free_sgd.defaults)[:, 0].tolist() == [2, 1, 0]
 
 
 def test_a_path_that_leaves_says_where():

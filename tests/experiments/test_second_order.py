@@ -3,9 +3,10 @@
 import numpy as np
 import pytest
 import torch
+from scipy.stats import spearmanr
 
 from lib.arrays import inverse_root
-from lib.curvature import gauss_newton, softmax_hessian
+from lib.curvature import gauss_newton, hessian_of, softmax_hessian
 from lib.experiments.second_order import (
     bernoulli,
     choose_directions,
@@ -197,3 +198,44 @@ def test_lazy_shampoo_by_hand():
     average = (g1 / 8 + g2 / 4) / (1 - 0.5**3)
     step = inverse_root(L, 4, 0.01) @ average @ inverse_root(R, 4, 0.01)
     np.testing.assert_allclose(third, second - 0.5 * step, rtol=1e-10)
+
+
+# What chapters/curvature.ipynb says of more runs than it shows
+
+quarters = lambda first, last: 10 ** np.arange(first, last + 0.1, 0.25)  # rates
+middle = lambda losses: np.exp(np.log(losses).mean(axis=-1))
+
+
+def best_of_shampoo(rates, **given):
+    """The loss after 100 steps at the best rate, none at an end: the geometric mean of three seeds."""
+    losses = [[train_net(lazy_shampoo, seed, lr, 100, **given)[-1] for seed in range(3)] for lr in rates]
+    means = middle(np.array(losses))
+    assert 0 < means.argmin() < len(rates) - 1
+    return means.min()
+
+
+def test_no_eps_mends_roots_that_wait_for_ten_steps():
+    """It stays more than eight times the loss of roots that are renewed at each step."""
+    fresh = best_of_shampoo(quarters(-0.25, 0.25), every=1, eps=1e-6)
+    for eps in 1e-8, 1e-5, 1e-4, 1e-3:
+        assert best_of_shampoo(quarters(-1.25, 0), every=10, eps=eps) > 8 * fresh
+
+
+@pytest.mark.parametrize("seed", [1, 2])
+def test_what_adam_knows_of_the_curvature_in_other_nets(seed):
+    (x, y), params = some_digits(seed), two_layers(seed)
+    slope = lambda v: flat(loss_and_gradients(unflat(v, params), x, y)[1])
+    assert (np.linalg.eigvalsh(hessian_of(slope, flat(params))) < -1e-4).sum() > 300
+    optimizer = Optimizer(adam, lr=0.03, beta1=0.95, beta2=0.95)
+    for _ in range(60):
+        params = optimizer.step(params, loss_and_gradients(params, x, y)[1])
+    size = abs(np.diag(hessian_of(slope, flat(params))))
+    ratio = lambda d: np.exp(np.log(d / size).mean())
+    order = lambda d: spearmanr(d, size)[0]
+    true, empirical, g = fisher_diagonal(params, x), mean_squares(params, x, y), slope(flat(params))
+    v = g**2 + (empirical - g**2) / 20  # of batches of 20
+    assert order(true) > 0.9 > max(order(empirical), order(v)) > min(order(empirical), order(v)) > 0.8
+    assert 0.5 < ratio(true) < 1
+    assert 1 / 200 < ratio(empirical) < 1 / 50
+    assert ratio(v) < 1e-3
+    assert 0.5 < ratio(np.sqrt(v)) < 2

@@ -102,6 +102,16 @@ def test_workers_are_those_of_the_library(tmp_path, capsys):
     assert rounds_done(tmp_path) == 24
 
 
+def test_workers_that_are_started_by_hand(tmp_path, capsys):
+    """The one that ends last has the table; the other cannot."""
+    given = ["population", TASK, *options(**RUN, exploit="tournament", workers=2, folder=tmp_path / "runs")]
+    main([*given, "--worker", "0"])
+    assert capsys.readouterr().out == ""
+    main([*given, "--worker", "1"])
+    record = work(Toy(), **RUN, exploit=BinaryTournament(), folder=tmp_path / "runs")
+    assert capsys.readouterr().out == best_members(record).to_string(index=False, justify="right") + "\n"
+
+
 @pytest.mark.parametrize("workers", [None, 2])
 def test_a_population_that_is_killed_goes_on(workers, tmp_path):
     """With SIGKILL, and its workers too; started again it ends with the rounds that were asked for."""

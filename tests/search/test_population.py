@@ -1,7 +1,5 @@
 """A population does what Algorithm 1 says, a copy is whole, and no kill or damage passes unseen."""
 
-import os
-import signal
 from dataclasses import dataclass, field, replace
 
 import array_api_compat.torch
@@ -10,34 +8,16 @@ import pytest
 
 from lib import checkpoints
 from lib.experiments.population import HANDICAPPED, Digits, Toy
-from lib.optimizers import Optimizer, adam, adamw, gradient_descent
+from lib.optimizers import Optimizer, adamw, gradient_descent
 from lib.search import population
 from lib.search.population import Record, Run, ancestors, begin, schedule, survivors, train_population
-from lib.search.space import Choice, Integers, LogUniform, Uniform
+from lib.search.space import LogUniform, Uniform
 from lib.search.strategies import AddNoise, BinaryTournament, Perturb, Resample, Truncation, TTest
-from tests.test_checkpoints import Dying, die
+from tests.kills import KILLS, killed
+from tests.search.mixed import Mixed
+from tests.search.nets import SMALL
 
-SMALL = Digits(adam, {"lr": LogUniform(1e-4, 0.1), "beta1": Uniform(0.5, 0.99)}, hidden=4, batch=8)
 RUN = {"members": 6, "rounds": 5, "steps": 4, "exploit": BinaryTournament(), "explore": Resample(0.3, Perturb())}
-
-
-@dataclass(frozen=True)
-class Mixed:
-    """A task whose settings are of every kind: the score counts steps, each ``by`` times a factor that has a name."""
-
-    space: dict = field(
-        default_factory=lambda: {"by": Integers(1, 9), "factor": Choice("one", "ten"), "plus": Uniform(0, 1)}
-    )
-
-    def start(self, seeds):
-        return {"sum": np.zeros(len(seeds))}
-
-    def advance(self, state, settings, steps):
-        gained = settings["by"] * np.where(settings["factor"] == "ten", 10, 1) + settings["plus"]
-        return {"sum": state["sum"] + steps * gained}
-
-    def score(self, state):
-        return state["sum"]
 
 
 @dataclass
@@ -309,62 +289,29 @@ def test_torch_goes_on_too(tmp_path):
     assert bits(resumed) == bits(train_population(task, **RUN))
 
 
-class Mortal(Mixed):
-    """It dies in the round in which this becomes 0."""
-
-    dies_in = 0
-
-    def advance(self, state, settings, steps):
-        type(self).dies_in -= 1
-        if type(self).dies_in == 0:
-            die()
-        return super().advance(state, settings, steps)
-
-    def __repr__(self):
-        return "Mixed()"
-
-
-def killed(function):
-    """Run it in a process of its own, which is killed."""
-    child = os.fork()
-    if child == 0:
-        try:
-            function()
-        finally:
-            os._exit(0)
-    _, status = os.waitpid(child, 0)
-    assert os.WIFSIGNALED(status)
-    assert os.WTERMSIG(status) == signal.SIGKILL
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
-@pytest.mark.parametrize("moment", [1, 1000, 3000, "fsync", "replace", "training"])
-def test_a_kill_at_any_moment_costs_a_round_at_most(moment, tmp_path, monkeypatch):
+@KILLS
+@pytest.mark.parametrize(
+    "moment",
+    [("write", 1), ("write", 1000), ("write", 3000), ("fsync", 0), ("replace", 0), ("advance_and_score", 0)],
+    ids=str,
+)
+def test_a_kill_at_any_moment_costs_a_round_at_most(moment, tmp_path):
     """In the third round: after so many bytes of the checkpoint, before they are on the disk, before the move, or in
     training."""
     path, run = tmp_path / "run.npz", RUN | {"explore": Perturb()}
-    train_population(Mortal(), **run | {"rounds": 2}, path=path)
-    monkeypatch.setattr(Mortal, "dies_in", 1 if moment == "training" else 0)
-    if isinstance(moment, int):
-        monkeypatch.setattr(Dying, "left", moment)
-        monkeypatch.setattr(checkpoints, "open", Dying, raising=False)
-    elif moment != "training":
-        monkeypatch.setattr(checkpoints.os, moment, die)
-    killed(lambda: train_population(Mortal(), **run, path=path))
-    monkeypatch.undo()
-    monkeypatch.setattr(Mortal, "dies_in", 0)
+    train_population(Mixed(), **run | {"rounds": 2}, path=path)
+    killed(moment, train_population, Mixed(), **run, path=path)
     assert len(np.load(path)["log/scores"]) == 2
-    assert bits(train_population(Mortal(), **run, path=path)) == bits(train_population(Mortal(), **run))
+    assert bits(train_population(Mixed(), **run, path=path)) == bits(train_population(Mixed(), **run))
 
 
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
-def test_a_run_that_is_killed_in_every_round_arrives(tmp_path, monkeypatch):
+@KILLS
+def test_a_run_that_is_killed_in_every_round_arrives(tmp_path):
     path = tmp_path / "run.npz"
-    for _ in range(4):
-        monkeypatch.setattr(Mortal, "dies_in", 2)  # one round is done, the next is begun
-        killed(lambda: train_population(Mortal(), **RUN, path=path))
-    monkeypatch.setattr(Mortal, "dies_in", 0)
-    assert bits(train_population(Mortal(), **RUN, path=path)) == bits(train_population(Mortal(), **RUN))
+    for rounds in range(1, 5):
+        killed(("advance_and_score", 1), train_population, Mixed(), **RUN, path=path)  # a round, and the next is begun
+        assert len(np.load(path)["log/scores"]) == rounds
+    assert bits(train_population(Mixed(), **RUN, path=path)) == bits(train_population(Mixed(), **RUN))
 
 
 # ---------- damage, and what is of another run ----------

@@ -450,6 +450,7 @@ def test_a_state_half_written_is_passed_over(tmp_path):
 
 # ---------- Ray's processes ----------
 
+LIMIT = 300  # seconds
 DRIVER = """
 import sys
 from lib.experiments.population import Toy
@@ -461,18 +462,18 @@ train_population_on_ray(Toy(), 2, 3, 10, storage=sys.argv[1], workers=2)
 
 @RUNS
 def test_a_run_and_another_one_in_its_place(tmp_path, monkeypatch):
-    """On a busy machine a node may take longer to start than Ray waits; then it is tried again, for a minute in all.
-    What is killed, `lib.referees.throughput` tells."""
+    """The only run of the suite that starts Ray: what is slow fails. On a busy machine a node may take longer to start
+    than the 30 s that Ray waits; then it is tried again. What a kill costs, `lib.referees.throughput` tells."""
     monkeypatch.setenv("PYTHONPATH", str(ROOT))
-    over = time.monotonic() + 60
+    over = time.monotonic() + LIMIT
     with processes() as (start, alive):
         while not (tmp_path / "last.npz").exists():
             driver = start([sys.executable, "-c", DRIVER, str(tmp_path)], cwd=ROOT, stderr=subprocess.PIPE, text=True)
             try:
                 said = driver.communicate(timeout=max(1, over - time.monotonic()))[1]
             except subprocess.TimeoutExpired:
-                pytest.skip("Ray took more than a minute")
-            assert driver.returncode == 0 or "timed out" in said, said
+                pytest.fail(f"Ray took more than {LIMIT} s to train two members for three rounds.")
+            assert driver.returncode == 0 or "timed out" in said.lower(), said
     assert alive() == []
     given = {"members": 2, "rounds": 3, "steps": 10, "storage": tmp_path}
     record = tuned.train_population_on_ray(Toy(), **given)

@@ -1,30 +1,29 @@
 """Members that are ready each in its own time: nothing is read half written, and a kill costs a round of one member."""
 
-import multiprocessing
 import os
 import signal
 import subprocess
 import sys
-import time
+from typing import ClassVar
 
 import numpy as np
 import pytest
 
-from lib import checkpoints
 from lib.experiments.population import HANDICAPPED, Digits, Toy, example
-from lib.optimizers import adam
+from lib.referees.throughput import processes, wait_for
+from lib.search.__main__ import EXPLOITS, EXPLORES
 from lib.search.population import ancestors, train_population
-from lib.search.space import LogUniform, Uniform
+from lib.search.space import Uniform
 from lib.search.strategies import AddNoise, BinaryTournament, Perturb, Resample, Truncation, TTest
 from lib.search.workers import asynchronous, main, work
 from tests.conftest import ROOT
-from tests.search.test_population import bits, killed, replayed
-from tests.test_checkpoints import Dying, die
+from tests.kills import KILLS, killed
+from tests.search.mixed import Mixed
+from tests.search.nets import SLOW, SMALL
+from tests.search.test_population import bits, replayed
 
-SMALL = Digits(adam, {"lr": LogUniform(1e-4, 0.1), "beta1": Uniform(0.5, 0.99)}, hidden=4, batch=8)
 RUN = {"members": 4, "rounds": 6, "steps": 3, "exploit": BinaryTournament(), "explore": Resample(0.3, Perturb())}
 SPEEDS = [1.0, 2.0, 0.7, 3.0]
-FORKS = pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on Windows")
 
 
 def clocked(task=SMALL, speeds=SPEEDS, **change):
@@ -112,57 +111,36 @@ def test_same_arguments_same_record():
     assert bits(clocked()) != bits(clocked(speeds=[1.0] * 4))
 
 
-@FORKS
+@KILLS
 @pytest.mark.parametrize("events", [0, 1, 7, 15, 23])
-def test_a_clock_that_is_killed_goes_on(events, tmp_path, monkeypatch):
+def test_a_clock_that_is_killed_goes_on(events, tmp_path):
     """Before the move of the checkpoint that the event left: it is lost, and comes again alike."""
-    replace, left = os.replace, iter(range(events))
-    monkeypatch.setattr(checkpoints.os, "replace", lambda *a: die() if next(left, None) is None else replace(*a))
-    killed(lambda: clocked(folder=tmp_path))
-    monkeypatch.undo()
+    killed(("replace", events), asynchronous, Mixed(), **RUN, speeds=SPEEDS, folder=tmp_path)
     assert sum(len(np.load(file)["log/scores"]) for file in tmp_path.glob("*.npz")) == events
-    assert bits(clocked(folder=tmp_path)) == bits(clocked())
+    assert bits(clocked(Mixed(), folder=tmp_path)) == bits(clocked(Mixed()))
 
 
-@FORKS
+@KILLS
 @pytest.mark.parametrize("bytes", [1, 2000])
-def test_a_checkpoint_that_is_half_written_is_no_checkpoint(bytes, tmp_path, monkeypatch):
-    work(SMALL, **RUN | {"members": 1}, folder=tmp_path)
-    monkeypatch.setattr(Dying, "left", bytes)
-    monkeypatch.setattr(checkpoints, "open", Dying, raising=False)
-    (tmp_path / "other").mkdir()
-    killed(lambda: clocked(folder=tmp_path / "other"))
-    monkeypatch.undo()
-    assert [file.suffix for file in (tmp_path / "other").iterdir()] == [".partial"]
-    assert bits(clocked(folder=tmp_path / "other")) == bits(clocked())
+def test_a_checkpoint_that_is_half_written_is_no_checkpoint(bytes, tmp_path):
+    killed(("write", bytes), asynchronous, Mixed(), **RUN, speeds=SPEEDS, folder=tmp_path)
+    assert [file.suffix for file in tmp_path.iterdir()] == [".partial"]
+    assert bits(clocked(Mixed(), folder=tmp_path)) == bits(clocked(Mixed()))
 
 
 # ---------- processes ----------
 
 
-class Slow(Digits):
-    """A round takes a while, so that a kill finds it in the middle; and it counts the rounds that are begun."""
-
-    diary = None
-
-    def advance(self, state, settings, steps):
-        if self.diary is not None:
-            with open(self.diary, "a") as file:
-                file.write(".")
-        time.sleep(0.05)
-        return super().advance(state, settings, steps)
+TWELVE = {"members": 5, "rounds": 12, "steps": 3}
+BY_NAME = {"exploit": "tournament", "explore": "resample"}  # what they mean to `python -m lib.search`
+TWELVE_HERE = TWELVE | {"exploit": EXPLOITS["tournament"], "explore": EXPLORES["resample"]}
 
 
-SLOW = Slow(SMALL.rule, SMALL.space, hidden=4, batch=8)
-TWELVE = RUN | {"members": 5, "rounds": 12}
-
-
-def start(folder, worker, workers):
-    """A worker, in a process of its own."""
-    given = TWELVE | {"folder": folder, "worker": worker, "workers": workers}
-    process = multiprocessing.get_context("fork").Process(target=work, args=(SLOW,), kwargs=given)
-    process.start()
-    return process
+def command(folder, worker, workers):
+    """What starts a worker."""
+    given = TWELVE | BY_NAME | {"folder": folder, "worker": worker, "workers": workers}
+    words = [word for name, value in given.items() for word in (f"--{name}", str(value))]
+    return [sys.executable, "-m", "lib.search", "population", "tests.search.nets:SLOW", *words]
 
 
 def rounds_done(folder, i):
@@ -170,46 +148,40 @@ def rounds_done(folder, i):
     return len(np.load(file)["log/scores"]) if file.exists() else 0
 
 
-def wait_for(condition, seconds=60):
-    end = time.monotonic() + seconds
-    while not condition():
-        assert time.monotonic() < end
-        time.sleep(0.005)
-
-
-@FORKS
-def test_a_worker_is_killed_and_started_again_while_the_others_go_on(tmp_path, monkeypatch):
+@KILLS
+def test_a_worker_is_killed_and_started_again_while_the_others_go_on(tmp_path):
     """Three times. Each kill costs a round at most: all in all no more are begun than are needed, and three."""
-    monkeypatch.setattr(Slow, "diary", tmp_path / "diary")
-    workers = [start(tmp_path, worker, 3) for worker in range(3)]  # 0 has the members 0 and 3, 1 has 1 and 4, 2 has 2
-    for kill in range(3):
-        wait_for(lambda kill=kill: rounds_done(tmp_path, 0) >= 2 * kill + 2)
-        os.kill(workers[0].pid, signal.SIGKILL)
-        workers[0].join()
-        assert workers[0].exitcode == -signal.SIGKILL
-        workers[0] = start(tmp_path, 0, 3)
-    for process in workers:
-        process.join(60)
-        assert process.exitcode == 0
-    assert 5 * 12 <= len((tmp_path / "diary").read_text()) <= 5 * 12 + 3
-    monkeypatch.undo()
-    record = work(SLOW, **TWELVE, folder=tmp_path)
+    folder, diary = tmp_path / "runs", tmp_path / "diary"
+    slowly = os.environ | {"PAUSE": "0.1", "DIARY": str(diary)}
+    with processes() as (start, _):
+        begin = lambda worker: start(command(folder, worker, 3), cwd=ROOT, env=slowly, stdout=subprocess.DEVNULL)
+        workers = [begin(worker) for worker in range(3)]  # 0 has the members 0 and 3, 1 has 1 and 4, 2 has 2
+        for kill in range(3):
+            wait_for(lambda kill=kill: rounds_done(folder, 0) >= 2 * kill + 2, 120, "rounds of member 0")
+            workers[0].kill()
+            assert workers[0].wait() == -signal.SIGKILL
+            workers[0] = begin(0)
+        assert [process.wait(120) for process in workers] == [0, 0, 0]
+    assert 5 * 12 <= len(diary.read_text()) <= 5 * 12 + 3
+    record = work(SLOW, **TWELVE_HERE, folder=folder)
     assert record.scores.shape == (12, 5)
     assert (record.parents != np.arange(5)).any()
     check(record)
-    assert not list(tmp_path.glob("*.partial"))
+    assert not list(folder.glob("*.partial"))
 
 
-@FORKS
+@KILLS
 def test_the_others_go_on_without_one_that_is_dead(tmp_path):
-    workers = [start(tmp_path, worker, 2) for worker in range(2)]
-    wait_for(lambda: rounds_done(tmp_path, 0) >= 1)
-    os.kill(workers[0].pid, signal.SIGKILL)
-    for process in workers:
-        process.join(60)
+    with processes() as (start, _):
+        slowly = os.environ | {"PAUSE": "0.1"}
+        begin = lambda worker: start(command(tmp_path, worker, 2), cwd=ROOT, env=slowly, stdout=subprocess.DEVNULL)
+        one, other = begin(0), begin(1)
+        wait_for(lambda: rounds_done(tmp_path, 0) >= 1, 120, "a round of member 0")
+        one.kill()
+        assert other.wait(120) == 0
     assert rounds_done(tmp_path, 1) == 12 > rounds_done(tmp_path, 0) >= 1
-    assert work(SLOW, **TWELVE, folder=tmp_path, worker=1, workers=2) is None  # what is left is not its own
-    check(work(SLOW, **TWELVE, folder=tmp_path, worker=0, workers=2))
+    assert work(SLOW, **TWELVE_HERE, folder=tmp_path, worker=1, workers=2) is None  # what is left is not its own
+    check(work(SLOW, **TWELVE_HERE, folder=tmp_path, worker=0, workers=2))
 
 
 def test_the_member_that_is_furthest_behind_is_first(tmp_path):
@@ -230,24 +202,56 @@ def test_the_member_that_is_furthest_behind_is_first(tmp_path):
     assert [rounds_done(tmp_path, i) for i in range(4)] == [2, 2, 1, 1]
 
 
-def test_a_worker_sees_what_others_have_left_since(tmp_path):
-    """The other one trains, all its rounds, while this one is in its first."""
-    seen, run = [], RUN | {"members": 2, "rounds": 3, "folder": tmp_path, "workers": 2}
+class Counts:
+    """A task whose score is the number of rounds that the weights have behind them, and which trains no more than
+    ``left`` of them."""
+
+    space: ClassVar = {"lr": Uniform(0, 1)}
+
+    def __init__(self, left):
+        self.left = left
+
+    def __repr__(self):
+        return "Counts()"
+
+    def start(self, seeds):
+        return {"rounds": np.zeros(len(seeds))}
+
+    def advance(self, state, settings, steps):
+        if self.left == 0:
+            raise Enough
+        self.left -= 1
+        return {"rounds": state["rounds"] + 1}
+
+    def score(self, state):
+        return state["rounds"]
+
+
+class Enough(Exception):
+    """No more rounds are to be trained."""
+
+
+def test_a_worker_sees_each_round_of_another(tmp_path):
+    """After each round of this one's the other does one, whose score this one sees after its next."""
+    run = {"members": 2, "rounds": 6, "steps": 1, "explore": None, "folder": tmp_path, "workers": 2}
+    seen, others = [], []
 
     def watch(history, random):
-        seen.append(history.shape[1])
-        if len(seen) == 1:
-            work(SMALL, **run, exploit=watch, worker=1)
+        if not others:
+            seen.append(history[-1].tolist())
+            others.append(1)
+            with pytest.raises(Enough):
+                work(Counts(1), **run, exploit=watch, worker=others[0])
+            others.clear()
         return np.arange(history.shape[1])
 
-    run.pop("exploit")
-    work(SMALL, **run, exploit=watch, worker=0)
-    assert seen == [1, 1, 1, 2]
+    work(Counts(6), **run, exploit=watch, worker=0)
+    assert seen == [[1], [2, 1], [3, 2], [4, 3], [5, 4]]
 
 
 def test_one_worker_twice(tmp_path):
     """Each member has one process; when that ends, another may take it."""
-    pytest.importorskip("fcntl")
+    pytest.importorskip("fcntl", reason="no fcntl, so nothing locks a member here: two workers may train it at once")
 
     class Twice(Digits):
         def advance(self, state, settings, steps):
