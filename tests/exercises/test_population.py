@@ -55,6 +55,26 @@ def everybody(scores, share, random):
     return random.choice(np.argsort(scores)[-int(share * len(scores)) :], len(scores))
 
 
+def ranked_once(scores, share, random):
+    rank, cut = np.argsort(scores), int(share * len(scores))
+    return np.where(rank < cut, random.choice(np.argsort(scores)[-cut:], len(scores)), np.arange(len(scores)))
+
+
+def rounded_up(scores, share, random):
+    return truncation(scores, np.ceil(share * len(scores)) / len(scores) + 1e-9, random)
+
+
+def of_another_generator(scores, share, random):
+    return truncation(scores, share, np.random.default_rng())
+
+
+def each_once(scores, share, random):
+    order, cut = np.argsort(scores), int(share * len(scores))
+    parents = np.arange(len(scores))
+    parents[order[:cut]] = random.permutation(order[-cut:])
+    return parents
+
+
 def of_all_better(scores, share, random):
     order = np.argsort(scores)
     cut = int(share * len(scores))
@@ -73,7 +93,8 @@ def line(parents, member):
 
 RIGHT = [
     (1, (PLACE, WITH_H)),
-    (1, [1.1554, 0.3895]),
+    (1, [1.155, 0.389]),
+    (1, [1.155, 0.39]),
     (2, truncation),
     (2, one_by_one),
     (3, (AHEAD / PAIRED, AHEAD / FORGOTTEN)),
@@ -105,6 +126,10 @@ WRONG = [
     (2, the_best_only, "one of them is never copied"),
     (2, one_for_all, "All of the lowest copy one and the same"),
     (2, everybody, "keep themselves"),
+    (2, ranked_once, "members, not ranks"),
+    (2, rounded_up, "keep themselves"),
+    (2, of_another_generator, "draw from `random`"),
+    (2, each_once, "Two may copy the same"),
     (2, of_all_better, "one of the highest share"),
     (2, lambda scores, share, random: [0], "one parent a member"),
     (2, lambda scores, share, random: None, "returned None"),
@@ -114,6 +139,7 @@ WRONG = [
     (3, (AHEAD, AHEAD / FORGOTTEN), "that is the difference"),
     (3, (AHEAD / FORGOTTEN, AHEAD / PAIRED), "the error of the 20 differences"),
     (3, (3.0, AHEAD / FORGOTTEN), "the mean of the 20 differences"),
+    (3, (AHEAD / np.std(PLAIN - STOPPED) * 20**0.5, AHEAD / FORGOTTEN), "with n - 1"),
     (3, (AHEAD / PAIRED, -AHEAD / FORGOTTEN), "lower is better"),
     (3, (AHEAD / PAIRED, AHEAD / FORGOTTEN / 20**0.5), "the root of 20"),
     (3, (AHEAD / PAIRED, AHEAD / SUM), "variances are added"),
@@ -165,6 +191,11 @@ def test_a_suspect_has_its_fault_and_no_other(name):
     assert (rates[1] / 7 == pytest.approx(0.8) or rates[1] / 7 == pytest.approx(1.2)) == (
         fault != "only weights are copied"
     )
+
+
+def test_a_line_is_told_in_plain_numbers(capsys):
+    check(6, lambda parents, member: np.full(len(parents), member))
+    assert "np." not in capsys.readouterr().out
 
 
 def test_every_fault_is_somebodys_or_nobodys():
