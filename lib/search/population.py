@@ -191,7 +191,7 @@ def exploit_and_explore(run, history, settings, random):
         settings = {name: values[parents] for name, values in settings.items()}
     if run.explore is not None:
         tried = run.explore(settings, run.task.space, random)
-        settings = {name: np.where(copies, tried[name], a) for name, a in settings.items()}
+        settings = {key: np.where(copies, tried[key], a) for key, a in settings.items()}
     return parents, settings
 
 
