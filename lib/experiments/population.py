@@ -39,7 +39,7 @@ from lib.schedules import cosine, one_cycle
 from lib.search.halving import rungs
 from lib.search.population import Record, Run, begin, schedule, taken, train_population
 from lib.search.space import Dimension, LogUniform, Uniform, check_space
-from lib.search.strategies import AddNoise, BinaryTournament, Perturb, Resample, TTest
+from lib.search.strategies import BinaryTournament, Perturb, Resample, TTest
 
 
 @dataclass(frozen=True)
@@ -77,23 +77,6 @@ class Toy:
 
 
 HANDICAPPED = {"h0": np.array([1.0, 0.0]), "h1": np.array([0.0, 1.0])}  # the two members of the figure
-
-
-def example() -> dict:
-    """A run for ``python -m lib.search.workers``."""
-    return {
-        "task": Toy(),
-        "members": 4,
-        "rounds": 20,
-        "steps": 10,
-        "exploit": BinaryTournament(),
-        "explore": AddNoise(0.1),
-    }
-
-
-def long_example() -> dict:
-    """One that takes long enough to be killed."""
-    return example() | {"rounds": 100}
 
 
 def _searched():

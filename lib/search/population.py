@@ -190,8 +190,8 @@ def exploit_and_explore(run, history, settings, random):
     if run.copy_settings:
         settings = {name: values[parents] for name, values in settings.items()}
     if run.explore is not None:
-        tried = run.explore(settings, run.task.space, random)
-        settings = {name: np.where(copies, tried[name], values) for name, values in settings.items()}
+        new = run.explore(settings, run.task.space, random)
+        settings = {key: np.where(copies, new[key], a) for key, a in settings.items()}
     return parents, settings
 
 

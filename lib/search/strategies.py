@@ -139,7 +139,8 @@ class Perturb:
         def moved(dimension, values):
             if isinstance(dimension, Steps):
                 return _neighbors(dimension, values, random)
-            return np.clip(values * random.choice(self.factors, len(values)), dimension.low, dimension.high)
+            tried = values * random.choice(self.factors, len(values))
+            return np.clip(tried, dimension.low, dimension.high)
 
         return {name: moved(space[name], values) for name, values in settings.items()}
 

@@ -1,15 +1,12 @@
 """Population based training with members that are ready each in its own time, as published: on a simulated clock, and
 as processes that share nothing but a folder.
 
-    python -m lib.search.workers lib.experiments.population:example --folder runs --worker 0 --workers 2
-
-is one of two processes; ``example`` is a function whose dict holds the arguments of `work`.
+`python -m lib.search population` starts the processes of `work` here (``--workers 2``), or is one of them (``--worker 0
+--workers 2``), on any machine that shares the folder.
 
 Source: Jaderberg et al. 2017, arXiv 1711.09846, Algorithm 1.
 """
 
-import argparse
-import importlib
 from collections.abc import Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
@@ -213,27 +210,3 @@ def _alone(folder, i):
         for left in Path(folder).glob(f"{_file(folder, i).name}.*.partial"):  # by one that was killed as it wrote
             left.unlink()
         yield
-
-
-def main(arguments: Sequence[str] | None = None) -> None:
-    """The command line."""
-    parser = argparse.ArgumentParser(prog="python -m lib.search.workers", description=work.__doc__.split("\n")[0])
-    parser.add_argument("run", help="module:function, which returns a dict with the arguments of work")
-    parser.add_argument("--folder", required=True, help="that the workers share; it is made if it is missing")
-    parser.add_argument("--worker", type=int, default=0, help="the number of this one, from 0")
-    parser.add_argument("--workers", type=int, default=1, help="how many there are")
-    given = parser.parse_args(arguments)
-    module, _, function = given.run.partition(":")
-    try:
-        make = getattr(importlib.import_module(module), function)
-    except (AttributeError, ImportError, ValueError) as error:
-        parser.error(f"{given.run!r} names no function, as in my_runs:digits ({error})")
-    run = make()
-    Path(given.folder).mkdir(parents=True, exist_ok=True)
-    record = work(**run, folder=given.folder, worker=given.worker, workers=given.workers)
-    if record is not None:
-        print(f"all members are done; the best score is {np.nanmax(record.scores[-1]):.6g}")
-
-
-if __name__ == "__main__":
-    main()

@@ -9,13 +9,13 @@ from typing import ClassVar
 import numpy as np
 import pytest
 
-from lib.experiments.population import HANDICAPPED, Digits, Toy, example
+from lib.experiments.population import HANDICAPPED, Digits, Toy
 from lib.referees.throughput import processes, wait_for
 from lib.search.__main__ import EXPLOITS, EXPLORES
 from lib.search.population import ancestors, train_population
 from lib.search.space import Uniform
 from lib.search.strategies import AddNoise, BinaryTournament, Perturb, Resample, Truncation, TTest
-from lib.search.workers import asynchronous, main, work
+from lib.search.workers import asynchronous, work
 from tests.conftest import ROOT
 from tests.kills import KILLS, killed
 from tests.search.mixed import Mixed
@@ -261,25 +261,6 @@ def test_one_worker_twice(tmp_path):
 
     work(Twice(SMALL.rule, SMALL.space, hidden=4, batch=8), **RUN | {"rounds": 1}, folder=tmp_path)
     assert work(SMALL, **RUN | {"rounds": 1}, folder=tmp_path).scores.shape == (1, 4)
-
-
-def test_the_command_line(tmp_path, capsys):
-    given = ["-m", "lib.search.workers", "lib.experiments.population:example", "--folder", str(tmp_path / "runs")]
-    first = subprocess.run(
-        [sys.executable, *given, "--worker", "0", "--workers", "2"], cwd=ROOT, check=True, capture_output=True
-    )
-    assert first.stdout == b""  # the other's members are missing
-    main([*given[2:], "--worker", "1", "--workers", "2"])
-    assert capsys.readouterr().out.startswith("all members are done; the best score is 1.")
-    assert work(**example(), folder=tmp_path / "runs").scores.shape == (20, 4)
-
-
-@pytest.mark.parametrize("run", ["nonsense", "lib.experiments.population:nonsense", "lib.nonsense:example", ":"])
-def test_a_run_that_is_none(run, tmp_path, capsys):
-    with pytest.raises(SystemExit):
-        main([run, "--folder", str(tmp_path / "runs")])
-    assert f"{run!r} names no function, as in my_runs:digits" in capsys.readouterr().err
-    assert not (tmp_path / "runs").exists()
 
 
 # ---------- what is refused ----------
