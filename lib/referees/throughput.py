@@ -495,23 +495,28 @@ def way(row: dict) -> str:
 def middles(rows: list[dict]) -> pd.DataFrame:
     """Member-steps a second between rounds, ``rate``, and with the start, ``whole``, by the way, the members and the
     steps of a round; the medians of what was measured several times."""
-    keys, rates = ["way", "members", "steps"], ["rate", "whole"]
-    rows = [it | {"way": way(it)} for it in rows if it["part"] in ("stack", "ray")]
-    return pd.DataFrame(rows, columns=keys + rates).groupby(keys)[rates].median()
+    return timed(rows).groupby(["way", "members", "steps"]).median()
+
+
+def timed(rows: list[dict]) -> pd.DataFrame:
+    """The same, each measurement apart: also by its ``run``."""
+    keys, rates = ["way", "members", "steps", "run"], ["rate", "whole"]
+    rows = [{"run": 0} | it | {"way": way(it)} for it in rows if it["part"] in ("stack", "ray")]
+    return pd.DataFrame(rows, columns=keys + rates).set_index(keys)
 
 
 def summary(rows: list[dict]) -> dict:
-    """What follows from the rows: the ratios of NumPy's stack of 64 members, in two processes, to Ray, and how many
-    members memory allows.
+    """What follows from the rows: the ratios of NumPy's stack of 64 members, in two processes, to Ray, each to what was
+    measured after it, and of several their median; and how many members memory allows.
 
     The memory of n members is a n + b: from the two largest stacks.
     """
-    found, rates = {}, middles(rows)
+    found, rates = {}, timed(rows)
     for its in UNDER_RAY:
         if not {SPREAD, its} <= set(rates.index.get_level_values("way")):
             continue  # not measured yet
         ratios = rates.loc[SPREAD] / rates.loc[its]
-        for steps, ratio in ratios.dropna().xs(64).iterrows():
+        for steps, ratio in ratios.dropna().xs(64).groupby("steps").median().iterrows():
             found[f"ratio of rates to {its}, {steps} steps a round"] = _rounded(ratio["rate"])
             found[f"ratio of whole runs to {its}, {steps} steps a round"] = _rounded(ratio["whole"])
     held = {it["members"]: it["bytes a member"] for it in rows if it["part"] == "stack" and way(it) == "numpy"}
