@@ -1,9 +1,11 @@
 """The exercises of the chapter on linear regression."""
 
+import math
+
 import numpy as np
 
 from lib.exercises import Exercises, Wrong, mistaken, near, result_of
-from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data
+from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data, tensorflow1_data
 
 check = Exercises()
 
@@ -127,3 +129,63 @@ def flat_targets(answer):
     mistaken(answer, y.mean(), "That is what the intercept learns. And the slope?")
     near(answer, 0, 0.01, "The residuals form a (100, 100) table: each x meets every y. Which slope fits it best?")
     return "Every x is paired with every y, so x tells nothing about y. The loss falls, stops, and looks like noise."
+
+
+@check.exercise(7)
+def lasting_decay(answer):
+    """gamma at which 1 % of the error stays under gradient descent at rate 0.01 gamma^t, on `tensorflow1_data`."""
+    curvature = 8 * (tensorflow1_data()[0] ** 2).mean()
+
+    def gamma(stays, slope):
+        total = -math.log(stays) / slope  # gamma / (1 - gamma)
+        return total / (1 + total)
+
+    slope = 0.01 * curvature
+    mistaken(answer, gamma(0.99, slope), "There 99 % of the error stays; 1 % of it should.", 1e-4)
+    mistaken(answer, gamma(0.01, slope / 2), "That is for half the curvature: the square brings down a 2.", 1e-4)
+    mistaken(answer, gamma(0.01, slope / 4), "The input is 2x: its square is 4 x**2.", 1e-4)
+    mistaken(answer, gamma(0.01, curvature), "That is for a rate of gamma^t: a factor 0.01 got lost.", 1e-4)
+    mistaken(answer, gamma(0.1, slope), "There 10 % of the error stays; the logarithm is that of 0.01.", 1e-4)
+    mistaken(answer, 1, "Without a decay nothing stays. How much decay leaves 1 %?", 1e-4)
+    hint = "The rates add up to 0.01 gamma / (1 - gamma); that sum times the curvature is the logarithm of 100."
+    near(answer, gamma(0.01, slope), 1e-4, hint)
+    return "A decay must suit the length of the way: at 0.9 four fifths of the error stay, here a hundredth."
+
+
+@check.exercise(8)
+def step(answer):
+    """Function (params, gradients, lr) -> params after a step of gradient descent, which leaves its arguments alone."""
+    gradients = {"w": np.array([[0.5]]), "b": np.array([-3.0])}
+    given = {key: g.copy() for key, g in gradients.items()}
+    for start in {"w": np.array([[2.0]]), "b": np.array([1.0])}, {"w": np.array([[2]]), "b": np.array([1])}:
+        params, whole = dict(start), start["w"].dtype.kind == "i"
+        arrays = {key: p.copy() for key, p in start.items()}
+        try:
+            result = result_of(answer, params, given, 0.1)
+        except TypeError as error:
+            if whole:
+                raise Wrong(
+                    "A start of whole numbers fails: -= cannot write fractions into an array of integers."
+                ) from error
+            raise
+        if any(params[key] is not p for key, p in start.items()):
+            raise Wrong("You put new arrays into the caller's dictionary; return a new dictionary.")
+        if any(not np.array_equal(start[key], p) for key, p in arrays.items()):
+            raise Wrong(
+                "The caller's arrays were changed. A copy of the dictionary holds the same arrays, and -= writes into "
+                "them; p - lr * g makes a new one."
+            )
+        if any(not np.array_equal(given[key], g) for key, g in gradients.items()):
+            raise Wrong("The caller's gradients were changed.")
+        if not isinstance(result, dict) or result.keys() != start.keys():
+            raise Wrong(f"Return a dictionary with the keys {list(start)}.")
+        for key, p in arrays.items():
+            new, right = np.asarray(result[key], dtype=float), p - 0.1 * gradients[key]
+            if new.shape != right.shape:
+                raise Wrong(f"params[{key!r}] has shape {p.shape}, and {new.shape} after the step.")
+            if np.allclose(new, p + 0.1 * gradients[key]):
+                raise Wrong("It climbs: step against the gradient.")
+            if whole and np.array_equal(new, np.trunc(right)):
+                raise Wrong("From whole numbers the step is rounded to whole numbers: convert to float, not back.")
+            near(new, right, 1e-12, f"params[{key!r}] should be params[{key!r}] - lr * gradients[{key!r}].")
+    return "Two runs from this start begin at the same place."
