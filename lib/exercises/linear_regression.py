@@ -84,39 +84,15 @@ def missing_intercept(answer):
 
 
 @check.exercise(5)
-def standardize(answer):
-    """Function x -> x with mean 0 and standard deviation 1 in every column; x of shape (n, d)."""
-    draw = np.random.default_rng(0)
-    x = draw.normal([20.0, -3.0], [5.0, 0.01], (200, 2))
-    given = x.copy()
-    result = result_of(answer, given)
-    if not np.array_equal(given, x):
-        raise Wrong("The caller's array was changed. `x -= ...` writes into it; `x - ...` makes a new one.")
-    result = np.asarray(result, dtype=float)
-    if result.shape != x.shape:
-        raise Wrong(f"The result has shape {result.shape}; it should have that of x, {x.shape}.")
-    mean, spread = result.mean(axis=0), result.std(axis=0)
-    before, after = (ends[-1] / ends[0] for ends in (curvatures(x), curvatures(result)))
-    if np.allclose(result, (x - x.mean()) / x.std()):
-        raise Wrong("You took one mean and one deviation over the whole array. Each column needs its own: axis=0.")
-    if np.allclose(spread, x.std(axis=0)):
-        raise Wrong(f"The columns still spread by {x.std(axis=0).round(2)}: divide each by its standard deviation.")
-    if np.allclose(spread, x.var(axis=0) ** -0.5):
-        raise Wrong("You divided by the variance. Its root, the standard deviation, has the unit of x.")
-    if not np.allclose(mean, 0, atol=1e-6):
-        raise Wrong(
-            f"The columns have means {mean.round(2)}: subtract them first. A column far from 0 points almost the "
-            "same way as the column of ones that b multiplies."
-        )
-    if not np.allclose(spread, 1, atol=0.01):
-        raise Wrong(f"The columns have standard deviations {spread.round(4)}; they should be 1.")
-    # Loose enough for a deviation that divides by n - 1.
-    if not np.allclose(result, (x - x.mean(axis=0)) / x.std(axis=0), atol=0.02):
-        raise Wrong(
-            "Mean and deviation are right, but these are not x's rows: subtract the mean from each row and divide by "
-            "the deviation, in the order in which they came."
-        )
-    return f"On the judge's data the condition number falls from {before:.1e} to {after:.2f}."
+def adagrad_budget(answer):
+    """The rate at which Adagrad's steps, lr / sqrt(t), add up to about 2 in 100 steps."""
+    mistaken(answer, 0.02, "That is Adam's budget, rate times steps. Adagrad's steps shrink, as 1/sqrt(t).")
+    mistaken(answer, 0.2, "The sum of 1/sqrt(t) is about 2 sqrt(T), not sqrt(T): the early steps are longer.")
+    mistaken(answer, 0.01, "There a hundred steps cover about 0.2, as the chapter reckons.")
+    mistaken(answer, 10, "Upside down: the rate is the distance divided by 2 sqrt(T).")
+    mistaken(answer, 0.4, "The 2 of the sum belongs below: the distance divided by 2 sqrt(T).")
+    near(answer, 0.1, 0.008, "Add up rate / sqrt(t) over 100 steps, about 2 * rate * sqrt(100).")
+    return "And it is not enough: near the optimum the steps shrink further. A budget rules rates out, never in."
 
 
 @check.exercise(6)
