@@ -1,9 +1,11 @@
 """The exercises of the chapter on linear regression."""
 
+import math
+
 import numpy as np
 
 from lib.exercises import Exercises, Wrong, mistaken, near, result_of
-from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data
+from lib.experiments.linear_regression import curvatures, keras_data, pytorch_data, tensorflow1_data
 
 check = Exercises()
 
@@ -82,39 +84,15 @@ def missing_intercept(answer):
 
 
 @check.exercise(5)
-def standardize(answer):
-    """Function x -> x with mean 0 and standard deviation 1 in every column; x of shape (n, d)."""
-    draw = np.random.default_rng(0)
-    x = draw.normal([20.0, -3.0], [5.0, 0.01], (200, 2))
-    given = x.copy()
-    result = result_of(answer, given)
-    if not np.array_equal(given, x):
-        raise Wrong("The caller's array was changed. `x -= ...` writes into it; `x - ...` makes a new one.")
-    result = np.asarray(result, dtype=float)
-    if result.shape != x.shape:
-        raise Wrong(f"The result has shape {result.shape}; it should have that of x, {x.shape}.")
-    mean, spread = result.mean(axis=0), result.std(axis=0)
-    before, after = (ends[-1] / ends[0] for ends in (curvatures(x), curvatures(result)))
-    if np.allclose(result, (x - x.mean()) / x.std()):
-        raise Wrong("You took one mean and one deviation over the whole array. Each column needs its own: axis=0.")
-    if np.allclose(spread, x.std(axis=0)):
-        raise Wrong(f"The columns still spread by {x.std(axis=0).round(2)}: divide each by its standard deviation.")
-    if np.allclose(spread, x.var(axis=0) ** -0.5):
-        raise Wrong("You divided by the variance. Its root, the standard deviation, has the unit of x.")
-    if not np.allclose(mean, 0, atol=1e-6):
-        raise Wrong(
-            f"The columns have means {mean.round(2)}: subtract them first. A column far from 0 points almost the "
-            "same way as the column of ones that b multiplies."
-        )
-    if not np.allclose(spread, 1, atol=0.01):
-        raise Wrong(f"The columns have standard deviations {spread.round(4)}; they should be 1.")
-    # Loose enough for a deviation that divides by n - 1.
-    if not np.allclose(result, (x - x.mean(axis=0)) / x.std(axis=0), atol=0.02):
-        raise Wrong(
-            "Mean and deviation are right, but these are not x's rows: subtract the mean from each row and divide by "
-            "the deviation, in the order in which they came."
-        )
-    return f"On the judge's data the condition number falls from {before:.1e} to {after:.2f}."
+def adagrad_budget(answer):
+    """The rate at which Adagrad's steps, lr / sqrt(t), add up to about 2 in 100 steps."""
+    mistaken(answer, 0.02, "That is Adam's budget, rate times steps. Adagrad's steps shrink, as 1/sqrt(t).")
+    mistaken(answer, 0.2, "The sum of 1/sqrt(t) is about 2 sqrt(T), not sqrt(T): the early steps are longer.")
+    mistaken(answer, 0.01, "There a hundred steps cover about 0.2, as the chapter reckons.")
+    mistaken(answer, 10, "Upside down: the rate is the distance divided by 2 sqrt(T).")
+    mistaken(answer, 0.4, "The 2 of the sum belongs below: the distance divided by 2 sqrt(T).")
+    near(answer, 0.1, 0.008, "Add up rate / sqrt(t) over 100 steps, about 2 * rate * sqrt(100).")
+    return "And it is not enough: near the optimum the steps shrink further. A budget rules rates out, never in."
 
 
 @check.exercise(6)
@@ -127,3 +105,63 @@ def flat_targets(answer):
     mistaken(answer, y.mean(), "That is what the intercept learns. And the slope?")
     near(answer, 0, 0.01, "The residuals form a (100, 100) table: each x meets every y. Which slope fits it best?")
     return "Every x is paired with every y, so x tells nothing about y. The loss falls, stops, and looks like noise."
+
+
+@check.exercise(7)
+def lasting_decay(answer):
+    """gamma at which 1 % of the error stays under gradient descent at rate 0.01 gamma^t, on `tensorflow1_data`."""
+    curvature = 8 * (tensorflow1_data()[0] ** 2).mean()
+
+    def gamma(stays, slope):
+        total = -math.log(stays) / slope  # gamma / (1 - gamma)
+        return total / (1 + total)
+
+    slope = 0.01 * curvature
+    mistaken(answer, gamma(0.99, slope), "There 99 % of the error stays; 1 % of it should.", 1e-4)
+    mistaken(answer, gamma(0.01, slope / 2), "That is for half the curvature: the square brings down a 2.", 1e-4)
+    mistaken(answer, gamma(0.01, slope / 4), "The input is 2x: its square is 4 x**2.", 1e-4)
+    mistaken(answer, gamma(0.01, curvature), "That is for a rate of gamma^t: a factor 0.01 got lost.", 1e-4)
+    mistaken(answer, gamma(0.1, slope), "There 10 % of the error stays; the logarithm is that of 0.01.", 1e-4)
+    mistaken(answer, 1, "Without a decay nothing stays. How much decay leaves 1 %?", 1e-4)
+    hint = "The rates add up to 0.01 gamma / (1 - gamma); that sum times the curvature is the logarithm of 100."
+    near(answer, gamma(0.01, slope), 1e-4, hint)
+    return "A decay must suit the length of the way: at 0.9 four fifths of the error stay, here a hundredth."
+
+
+@check.exercise(8)
+def step(answer):
+    """Function (params, gradients, lr) -> params after a step of gradient descent, which leaves its arguments alone."""
+    gradients = {"w": np.array([[0.5]]), "b": np.array([-3.0])}
+    given = {key: g.copy() for key, g in gradients.items()}
+    for start in {"w": np.array([[2.0]]), "b": np.array([1.0])}, {"w": np.array([[2]]), "b": np.array([1])}:
+        params, whole = dict(start), start["w"].dtype.kind == "i"
+        arrays = {key: p.copy() for key, p in start.items()}
+        try:
+            result = result_of(answer, params, given, 0.1)
+        except TypeError as error:
+            if whole:
+                raise Wrong(
+                    "A start of whole numbers fails: -= cannot write fractions into an array of integers."
+                ) from error
+            raise
+        if any(params[key] is not p for key, p in start.items()):
+            raise Wrong("You put new arrays into the caller's dictionary; return a new dictionary.")
+        if any(not np.array_equal(start[key], p) for key, p in arrays.items()):
+            raise Wrong(
+                "The caller's arrays were changed. A copy of the dictionary holds the same arrays, and -= writes into "
+                "them; p - lr * g makes a new one."
+            )
+        if any(not np.array_equal(given[key], g) for key, g in gradients.items()):
+            raise Wrong("The caller's gradients were changed.")
+        if not isinstance(result, dict) or result.keys() != start.keys():
+            raise Wrong(f"Return a dictionary with the keys {list(start)}.")
+        for key, p in arrays.items():
+            new, right = np.asarray(result[key], dtype=float), p - 0.1 * gradients[key]
+            if new.shape != right.shape:
+                raise Wrong(f"params[{key!r}] has shape {p.shape}, and {new.shape} after the step.")
+            if np.allclose(new, p + 0.1 * gradients[key]):
+                raise Wrong("It climbs: step against the gradient.")
+            if whole and np.array_equal(new, np.trunc(right)):
+                raise Wrong("From whole numbers the step is rounded to whole numbers: convert to float, not back.")
+            near(new, right, 1e-12, f"params[{key!r}] should be params[{key!r}] - lr * gradients[{key!r}].")
+    return "Two runs from this start begin at the same place."

@@ -4,7 +4,8 @@ The data are those of three published programs, drawn as they draw them: from Nu
 NumPy has frozen, ``x`` first and the noise after it.
 
 Everywhere ``x`` has shape (n, d): n samples of d features; ``y`` has shape (n, 1); the parameters are
-``{"w": (d, 1), "b": (1,)}``, the shapes of a Keras ``Dense(1)``; all are float64.
+``{"w": (d, 1), "b": (1,)}``, the shapes of a Keras ``Dense(1)``. All are float64, unless the data that you bring are
+float32.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -50,9 +51,9 @@ def pytorch_data(seed: int = 0) -> tuple[np.ndarray, np.ndarray]:
     return x, 2 * x + 1 + 0.5 * random.randn(100, 1)
 
 
-def zeros(features: int = 1) -> dict[str, np.ndarray]:
+def zeros(features: int = 1, dtype=float) -> dict[str, np.ndarray]:
     """The start of every run: ``w`` and ``b`` zero."""
-    return {"w": np.zeros((features, 1)), "b": np.zeros(1)}
+    return {"w": np.zeros((features, 1), dtype), "b": np.zeros(1, dtype)}
 
 
 def mean_squared_error(x, y) -> Callable:
@@ -62,7 +63,8 @@ def mean_squared_error(x, y) -> Callable:
         For `lib.training.train`, a function ``params -> (loss, gradients)``: a
         float, and a dict like ``params``. It raises a ValueError where ``w`` is
         not (d, 1) or ``b`` not (1,): NumPy would broadcast other shapes into an
-        (n, n) array of residuals and return the mean of that.
+        (n, n) array of residuals and return the mean of that. Where data and
+        parameters are float32, so is all that it computes.
 
     Raises:
         ValueError: ``x`` or ``y`` has the wrong shape, is empty, or holds a
@@ -210,8 +212,14 @@ def settled(losses: np.ndarray, threshold) -> np.ndarray:
     return np.where(above[-1], np.inf, np.where(above.any(axis=0), after_last, 0))
 
 
+def _floating(a) -> np.ndarray:
+    """float32 stays float32; all else becomes float64."""
+    a = np.asarray(a)
+    return a if a.dtype == np.float32 else a.astype(float, copy=False)
+
+
 def _checked_x(x) -> np.ndarray:
-    x = np.asarray(x, dtype=float)
+    x = _floating(x)
     if x.ndim != 2 or 0 in x.shape:
         raise ValueError(f"x must have shape (samples, features), at least one of each, got {x.shape}.")
     if not np.isfinite(x).all():
@@ -220,7 +228,7 @@ def _checked_x(x) -> np.ndarray:
 
 
 def _checked(x, y) -> tuple[np.ndarray, np.ndarray]:
-    x, y = _checked_x(x), np.asarray(y, dtype=float)
+    x, y = _checked_x(x), _floating(y)
     if y.shape != (len(x), 1):
         raise ValueError(f"y must have shape {(len(x), 1)}, one row a sample of x, got {y.shape}.")
     if not np.isfinite(y).all():

@@ -136,6 +136,32 @@ def test_gradient_is_that_of_tensorflow():
         np.testing.assert_allclose(grads[name], theirs.numpy(), rtol=0, atol=1e-12)
 
 
+def test_float32_data_are_computed_in_float32():
+    x, y, params = (
+        {key: a.astype(np.float32) for key, a in part.items()} if isinstance(part, dict) else part.astype(np.float32)
+        for part in problem(features=3, samples=20)
+    )
+    w, b = (torch.tensor(params[name], requires_grad=True) for name in ("w", "b"))
+    torch.nn.functional.mse_loss(torch.tensor(x) @ w + b, torch.tensor(y)).backward()
+    loss, grads = mean_squared_error(x, y)(params)
+    assert loss.dtype == np.float32
+    exact = mean_squared_error(x.astype(float), y.astype(float))({key: p.astype(float) for key, p in params.items()})[1]
+    for name, tensor in (("w", w), ("b", b)):
+        assert grads[name].dtype == np.float32
+        # Twenty products and their sum, of numbers up to ten.
+        np.testing.assert_allclose(grads[name], tensor.grad.numpy(), rtol=0, atol=40 * np.spacing(np.float32(10)))
+        assert np.abs(grads[name] - exact[name]).max() > 0  # rounded, indeed
+    assert zeros(3, np.float32)["w"].dtype == zeros(3, np.float32)["b"].dtype == np.float32
+    assert zeros()["w"].dtype == zeros()["b"].dtype == np.float64
+
+
+@pytest.mark.parametrize("dtype", [int, np.float16, bool])
+def test_other_data_are_computed_in_float64(dtype):
+    x, y = np.array([[1], [0], [1]], dtype), np.array([[1], [1], [0]], dtype)
+    loss, grads = mean_squared_error(x, y)(zeros())
+    assert loss.dtype == grads["w"].dtype == grads["b"].dtype == np.float64
+
+
 def test_objective_leaves_its_arguments_alone():
     x, y, params = problem()
     copies = [a.copy() for a in (x, y, params["w"], params["b"])]
