@@ -5,10 +5,10 @@
 
 Nets of PyTorch, batches of 64, no schedule. "plain" has three convolutions and a hidden layer, "pooled" the same
 convolutions with batch normalization and global average pooling, "residual" is a small residual net. The record,
-``results/breeds.json``, has for each job the mean loss and the accuracy on the training and on the test set, before the
-first epoch and after each; then, too, the share of the units before the last layer that are dead, that is, 0 for every
-test image. All is measured over whole sets, with the running averages of batch normalization. The seed draws the start
-and the batches; the data are the same for all.
+``results/breeds.json``, has for each job the mean loss and the accuracy on each of three `parts` of the images, before
+the first epoch and after each; then, too, the share of the units before the last layer that are dead, that is, 0 for
+every image of the part "test". All is measured over whole parts, with the running averages of batch normalization. The
+seed draws the start and the batches; the data are the same for all.
 
 The images are drawn unless ``--source`` says otherwise: what is reached on them says nothing of photographs.
 """
@@ -18,6 +18,8 @@ import itertools
 import math
 from dataclasses import replace
 from pathlib import Path
+
+import numpy as np
 
 from lib.breeds import Breeds, breeds
 from lib.checks import COUNT, check_range
@@ -30,12 +32,9 @@ SMALLEST = 8
 STARTS = {"he": he, "glorot": glorot, "pytorch": None}
 
 # What a row has after the last epoch, and the list of it before the first epoch and after each.
-SERIES = {
-    "train loss": "train losses",
-    "train accuracy": "train accuracies",
-    "test loss": "test losses",
-    "test accuracy": "test accuracies",
-}
+PARTS = "train", "validation", "test"
+SERIES = {f"{part} loss": f"{part} losses" for part in PARTS}
+SERIES |= {f"{part} accuracy": f"{part} accuracies" for part in PARTS}
 
 # By the book's names of the rules: torch.optim's, and what is not its default. Its defaults are: Adagrad eps 1e-10;
 # RMSprop alpha 0.99, eps 1e-8; Adadelta rho 0.9, eps 1e-6; Adam betas 0.9 and 0.999, eps 1e-8.
@@ -169,8 +168,22 @@ def pixels(data: Breeds, images, device: str = "cpu"):
     return torch.from_numpy(data.standardized(images)).to(device).permute(0, 3, 1, 2)
 
 
-def measure(net, data: Breeds, part: str = "test", device: str = "cpu") -> tuple[float, float, float]:
-    """A net in use, over the whole training or test set.
+def parts(data: Breeds) -> dict[str, tuple]:
+    """Images and labels by their use: "train", to learn from; "validation", to choose a rate; "test", to report.
+
+    The last two are every other test image of each breed: a rate is not to be chosen by the images that praise it.
+    """
+    turn = np.empty(len(data.y_test), int)
+    for breed in np.unique(data.y_test):
+        mine = data.y_test == breed
+        turn[mine] = np.arange(mine.sum()) % 2
+    halves = {"validation": np.flatnonzero(turn == 0), "test": np.flatnonzero(turn == 1)}
+    held_out = {name: (data.x_test[half], data.y_test[half]) for name, half in halves.items()}
+    return {"train": (data.x_train, data.y_train)} | held_out
+
+
+def measure(net, data: Breeds, images, labels, device: str = "cpu") -> tuple[float, float, float]:
+    """A net in use, on images (n, size, size, 3) of a set.
 
     Returns:
         the mean loss; the accuracy; the share of the units before the last layer that are dead: 0 for every image.
@@ -178,7 +191,6 @@ def measure(net, data: Breeds, part: str = "test", device: str = "cpu") -> tuple
     import torch
     from torch.nn import functional
 
-    images, labels = getattr(data, f"x_{part}"), getattr(data, f"y_{part}")
     *before, last = net.classifier
     loss, right, alive = 0.0, 0, False
     net.eval()
@@ -201,14 +213,15 @@ def train(job: dict, run: Run) -> dict:
 
     torch.set_num_threads(1)  # several add up in other orders
     data = split(job["source"], job["size"], job["classes"])
+    parts_of_data = parts(data)
     net = network(job["net"], job["start"], job["seed"], job["size"], job["classes"])
     net.to(run.device, memory_format=torch.channels_last)
     optimizer = optimizer_of(job["optimizer"], net.parameters(), job["lr"])
     history = {name: [] for name in (*SERIES.values(), "dead units")}
 
     def look():
-        for part in "train", "test":
-            loss, accuracy, dead = measure(net, data, part, run.device)
+        for part, (images, labels) in parts_of_data.items():
+            loss, accuracy, dead = measure(net, data, images, labels, run.device)
             history[f"{part} losses"].append(loss)
             history[f"{part} accuracies"].append(accuracy)
         history["dead units"].append(dead)
