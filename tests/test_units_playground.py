@@ -10,8 +10,8 @@ from tests.conftest import ROOT, mounted
 
 mount = partial(mounted, "units-playground")
 RANDOM = np.random.default_rng(0)
-SUMS = RANDOM.normal(-1, 1.5, (16, 12)).round(2)
-SLOPES = RANDOM.normal(0, 900, (16, 12)).round()
+SUMS = (RANDOM.normal(0, 3, (16, 1)) + RANDOM.normal(0, 1, (16, 12))).round(2)  # some units are dead from the start
+SLOPES = (RANDOM.normal(0, 900, (16, 1)) + RANDOM.normal(0, 100, (16, 12))).round()  # a unit moves as one
 DATA = {"sums": json.dumps(SUMS.tolist()), "slopes": json.dumps(SLOPES.tolist())}
 
 
@@ -29,7 +29,7 @@ def dead(lr):
     return (SUMS + lr * SLOPES <= 0).all(axis=1)
 
 
-@pytest.mark.parametrize("lr", [1e-5, 0.0001, 0.001, 0.003, 0.02])
+@pytest.mark.parametrize("lr", [1e-5, 0.001, 0.02])
 def test_it_counts_the_dead_units(anywhere, lr):
     playground = mount(anywhere, lr=lr, **DATA)
     assert dead_of(playground) == dead(lr).tolist()
@@ -37,7 +37,7 @@ def test_it_counts_the_dead_units(anywhere, lr):
     assert f"{dead(lr).sum()} of 16 units are dead; {fresh} of them" in status_of(playground)
     assert playground.locator(".units-dots path").count() == 16
     assert playground.locator(".units-dead").count() == dead(lr).sum()
-    assert dead(0).sum() < dead(0.02).sum()
+    assert 0 < dead(0).sum() < dead(0.02).sum() < 16
 
 
 def test_a_dot_is_where_its_sum_is(here):

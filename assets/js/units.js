@@ -23,8 +23,8 @@
     <div class="playground-map">
       <svg role="img" focusable="false">
         <rect class="units-off"></rect>
-        <g class="playground-ticks"></g>
         <g class="units-dots"></g>
+        <g class="playground-ticks"></g>
       </svg>
     </div>
     <div class="playground-words"><p role="status"></p></div>
