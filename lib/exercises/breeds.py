@@ -47,17 +47,18 @@ def gradient(answer):
 
 @check.exercise(3)
 def sum_for_mean(answer):
-    """(rate of SGD, of Adam, of Adadelta) if the loss is summed over batches of 64; 0.1, 0.003, 1 with the mean."""
-    descent, adam, adadelta = several(answer, "(SGD, Adam, Adadelta)")
+    """(rate of SGD, of momentum, of Adam) if the loss is summed over batches of 64; 0.1, 0.01, 0.003 with the mean."""
+    descent, momentum, adam = several(answer, "(SGD, momentum, Adam)")
     mistaken(descent, 6.4, "SGD: the gradient is 64 times as long; the rate must make up for it.")
     mistaken(descent, 0.1, "SGD: its step is the rate times the gradient, and that is 64 times as long.")
     mistaken(descent, 0.1 / 8, "SGD: a root is for Adam's kind of noise; here every gradient is 64 times as long.")
-    near(descent, 0.1 / 64, 1e-4, "SGD: which rate gives the same step from a gradient 64 times as long?")
+    near(descent, 0.1 / 64, 1e-5, "SGD: which rate gives the same step from a gradient 64 times as long?")
+    mistaken(momentum, 0.01, "Momentum: its velocity is a sum of gradients, and each is 64 times as long.", 1e-5)
+    near(momentum, 0.01 / 64, 1e-6, "Momentum: its velocity is a sum of gradients; which rate undoes a factor of 64?")
     mistaken(adam, 0.003 / 64, "Adam: both averages grow, and its step is their ratio.", 1e-5)
     mistaken(adam, 0.003 / 8, "Adam: both averages grow, and its step is their ratio.", 1e-5)
-    near(adam, 0.003, 1e-5, "Adam: what does m over the root of v do when both gradients and rate stay?")
-    near(adadelta, 1, 1e-4, "Adadelta: its rate has no unit; the ratio of two averages gives the length of a step.")
-    return "Only descent notices. That is what a unit is."
+    near(adam, 0.003, 1e-5, "Adam: what does m over the root of v do when all gradients grow alike?")
+    return "Only descent and momentum notice. That is what a unit is."
 
 
 @check.exercise(4)
