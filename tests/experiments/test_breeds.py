@@ -50,9 +50,9 @@ def numpy_params(initializer=he, pooled=False):
 
 def test_jobs():
     them = jobs(seeds=3, small=False, source="drawn", size=32)
-    assert len(them) == 3 * 74
+    assert len(them) == 3 * 75
     assert len({json.dumps(it, sort_keys=True) for it in them}) == len(them)
-    assert [it["seed"] for it in them] == [0] * 74 + [1] * 74 + [2] * 74  # of a part of the record, one seed is whole
+    assert [it["seed"] for it in them] == [0] * 75 + [1] * 75 + [2] * 75  # of a part of the record, one seed is whole
     assert {(it["epochs"], it["classes"]) for it in them} == {(8, 120)}
     rates = {}
     for it in them:
