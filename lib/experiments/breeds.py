@@ -8,8 +8,8 @@ convolutions with batch normalization and global average pooling, "residual" is 
 ``results/breeds.json``, has for each job the mean loss and the accuracy on each of three `parts` of the images, before
 the first epoch and after each; then, too, the share of the units before the last layer that are dead, that is, 0 for
 every image of the part "test". All is measured over whole parts, with the running averages of batch normalization. The
-seed draws the start and the batches; the data are the same for all. Where a loss is missing, the net is not a number any
-more, and its accuracy and its units mean nothing.
+seed draws the start and the batches; the data are the same for all. Where a loss is missing, the net's outputs are not
+numbers, and its accuracy and its units mean nothing.
 
 The images are drawn unless ``--source`` says otherwise: what is reached on them says nothing of photographs.
 """
