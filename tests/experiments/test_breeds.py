@@ -1,7 +1,6 @@
 """Breeds: a job is what NumPy's net and the book's rules compute, it goes on to the bit, and the list has it once."""
 
 import json
-import re
 from dataclasses import replace
 
 import numpy as np
@@ -22,7 +21,6 @@ from lib.experiments.breeds import (
     split,
     train,
 )
-from lib.experiments.command import main
 from lib.experiments.runs import Run, attempt
 from lib.networks import accuracy, classify, convolutional_layers, cross_entropy, glorot, he, value_and_grad
 from lib.optimizers import RULES, Optimizer
@@ -70,17 +68,19 @@ def test_the_small_version_is_small():
     assert all(it["epochs"] * it["classes"] <= 48 for it in them)  # of 960
 
 
-@pytest.mark.parametrize(("option", "value", "message"), [
-    ("--source", "photographs", "'drawn', 'tfds' or a folder with Stanford Dogs, got 'photographs'"),
-    ("--size", "4", "--size must be at least 8, .*, got 4"),
-    ("--size", "0", "--size must be a whole number >= 1, got 0"),
+@pytest.mark.parametrize(("options", "message"), [
+    ({"source": "photographs"}, "--source must be 'drawn', 'tfds' or a folder with Stanford Dogs, got 'photographs'"),
+    ({"size": 4}, "--size must be at least 8, .*, got 4"),
+    ({"size": 0}, "--size must be a whole number >= 1, got 0"),
 ])  # fmt: skip
-def test_options_that_cannot_be(option, value, message, tmp_path, capsys):
-    with pytest.raises(SystemExit) as end:
-        main([BREEDS], ["breeds", option, value], tmp_path)
-    assert end.value.code == 2
-    assert re.search(message, capsys.readouterr().err)
-    assert list(tmp_path.iterdir()) == []
+def test_options_that_cannot_be(options, message):
+    with pytest.raises(ValueError, match=message):
+        jobs(**{"seeds": 1, "small": False, "source": "drawn", "size": 32} | options)
+
+
+def test_photographs_and_larger_images_have_jobs_of_their_own(tmp_path):
+    for options in {"source": "tfds", "size": 64}, {"source": str(tmp_path), "size": 32}:
+        assert len(jobs(seeds=1, small=False, **options)) == 75
 
 
 @pytest.mark.parametrize(("call", "message"), [
