@@ -8,7 +8,8 @@ convolutions with batch normalization and global average pooling, "residual" is 
 ``results/breeds.json``, has for each job the mean loss and the accuracy on each of three `parts` of the images, before
 the first epoch and after each; then, too, the share of the units before the last layer that are dead, that is, 0 for
 every image of the part "test". All is measured over whole parts, with the running averages of batch normalization. The
-seed draws the start and the batches; the data are the same for all.
+seed draws the start and the batches; the data are the same for all. Where a loss is missing, the net's outputs are not
+numbers, and its accuracy and its units mean nothing.
 
 The images are drawn unless ``--source`` says otherwise: what is reached on them says nothing of photographs.
 """
@@ -50,7 +51,7 @@ OPTIMIZERS = {
 # Around each optimizer's best rate, and 0.001 for all; for Adam also the rates of the source.
 RATES = {
     "plain": {
-        "gradient_descent": (0.001, 0.03, 0.1, 0.3, 1.0),
+        "gradient_descent": (0.001, 0.01, 0.03, 0.1, 0.3, 1.0),
         "momentum": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
         "adagrad": (0.001, 0.003, 0.01, 0.03, 0.1),
         "rmsprop": (1e-4, 3e-4, 0.001, 0.003, 0.01),
@@ -67,7 +68,7 @@ RATES = {
     },
     "residual": {
         "momentum": (0.001, 0.03, 0.1, 0.3, 1.0),
-        "adam": (1e-4, 0.001, 0.003, 0.01, 0.03),
+        "adam": (1e-4, 0.001, 0.003, 0.01, 0.03, 0.1),
     },
 }
 
