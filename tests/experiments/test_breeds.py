@@ -51,9 +51,9 @@ def numpy_params(initializer=he, pooled=False):
 
 def test_jobs():
     them = jobs(seeds=3, small=False, source="drawn", size=32)
-    assert len(them) == 3 * 75
+    assert len(them) == 3 * 76
     assert len({json.dumps(it, sort_keys=True) for it in them}) == len(them)
-    assert [it["seed"] for it in them] == [0] * 75 + [1] * 75 + [2] * 75  # of a part of the record, one seed is whole
+    assert [it["seed"] for it in them] == [0] * 76 + [1] * 76 + [2] * 76  # of a part of the record, one seed is whole
     assert {(it["epochs"], it["classes"]) for it in them} == {(8, 120)}
     rates = {}
     for it in them:
@@ -83,7 +83,7 @@ def test_options_that_cannot_be(options, message):
 
 def test_photographs_and_larger_images_have_jobs_of_their_own(tmp_path):
     for options in {"source": "tfds", "size": 64}, {"source": str(tmp_path), "size": 32}:
-        assert len(jobs(seeds=1, small=False, **options)) == 75
+        assert len(jobs(seeds=1, small=False, **options)) == 76
 
 
 @pytest.mark.parametrize(("call", "message"), [
@@ -291,6 +291,14 @@ def test_rows_begin_as_recorded(what):
         allowed = 0 if here else 3 * (max(then) - min(then))
         assert abs(found[series][1] - old["numbers"][series][1]) <= allowed, series
         np.testing.assert_allclose(found[series][0], old["numbers"][series][0], rtol=0 if here else 500 * EPS)
+
+
+def test_the_record_is_whole():
+    key = lambda it: json.dumps(it, sort_keys=True)
+    options = {"source": "drawn", "size": 32}
+    assert sorted(key(row["job"]) for row in RECORD["rows"]) == sorted(
+        key(it | options) for it in jobs(seeds=3, small=False, **options)
+    )
 
 
 def test_no_optimizer_is_best_at_the_edge_of_its_rates(means):
