@@ -85,9 +85,10 @@ def permuted(answer):
 
 @check.exercise(5)
 def bearable(answer):
-    """The highest rate of Adam whose first step shifts no sum by more than one deviation of 1.2; 4,096 inputs of 0.9."""
-    mistaken(answer, 1.2 / 4096, "The inputs have a mean of 0.9: a weight that moves by eta moves the sum by 0.9 eta.", 1e-6)
-    mistaken(answer, 1.2 / 64 / 0.9, "The root is for signs that are drawn by lot; the bound is for signs that agree.", 1e-5)
+    """The highest rate of Adam whose first step shifts no sum by more than 1.2, one deviation; 4,096 inputs of 0.9."""
+    by_lot = "The root is for signs that are drawn by lot; the bound is for signs that agree."
+    mistaken(answer, 1.2 / 4096, "The inputs have a mean of 0.9: eta on a weight is 0.9 eta on the sum.", 1e-6)
+    mistaken(answer, 1.2 / 64 / 0.9, by_lot, 1e-5)
     mistaken(answer, 1 / (4096 * 0.9), "One deviation is 1.2.", 1e-6)
     mistaken(answer, 4096 * 0.9 / 1.2, "The other way round: the higher the sum of the inputs, the lower the rate.")
     near(answer, 1.2 / (4096 * 0.9), 1e-6, "eta times the sum of the inputs is to be one deviation.")
@@ -101,7 +102,9 @@ def enough_pictures(answer):
     rough = 6e-3  # that of 0.6 for both passes
     mistaken(answer, 4 * one / 0.02**2, "That is the error of one net; the difference has the errors of both.", rough)
     mistaken(answer, both / 0.02**2, "The difference is to be two errors, not one.", rough)
-    mistaken(answer, 4 * (np.sqrt(one) + np.sqrt(0.62 * 0.38)) ** 2 / 0.02**2, "Variances are added, not errors.", rough)
+    mistaken(
+        answer, 4 * (np.sqrt(one) + np.sqrt(0.62 * 0.38)) ** 2 / 0.02**2, "Variances are added, not errors.", rough
+    )
     mistaken(answer, 2 * np.sqrt(both) / 0.02, "The error falls with the root of the number: square both sides.", rough)
     near(answer, 4 * both / 0.02**2, 1e-2, "Twice the root of (0.60 * 0.40 + 0.62 * 0.38) / n is to be 0.02.")
     return "On the same pictures fewer are enough: a hard one is hard for both."
