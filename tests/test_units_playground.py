@@ -102,4 +102,4 @@ def test_the_chapter_has_one(page, book_url):
     playground.evaluate("element => element.ready")
     assert playground.get_by_role("alert").all_text_contents() == []
     assert len(dead_of(playground)) == 32
-    assert page.get_by_text("The playground runs in the HTML book").count() == 0
+    assert playground.get_by_text("The playground runs in the HTML book").count() == 0
