@@ -1,4 +1,4 @@
-// What the playgrounds share (playground.js, population.js): sliders, words, colors, attributes that may be wrong, and
+// What the playgrounds share (playground.js, population.js, units.js): sliders, words, colors, attributes that may be wrong, and
 // how such an element opens, computes and draws.
 // A classic script, loaded before theirs, because a page opened from disk may load no modules.
 globalThis.playgroundControls = (() => {

@@ -5,6 +5,7 @@
 - ``layers``           a fully connected net of any depth
 - ``convolution``      convolution and pooling of images, and two nets of them
 - ``convolution_torch``, ``convolution_keras``  the same nets there; they import the frameworks, and this file not them
+- ``residual_torch``   a small residual net, in PyTorch alone
 - ``recurrent``        cells of recurrent nets: simple, LSTM, GRU
 
 All of it is checked against torch's autograd and tf.GradientTape.
