@@ -1,7 +1,7 @@
 """Language models: nets that say, at each place of a text, how likely each token is to come next.
 
     params = recurrent_layers("gru", vocabulary=96, units=128, seed=0)
-    logits = recurrent_model(params, tokens, "gru")
+    logits = recurrent_model(params, tokens)
     loss = next_token_loss(logits, following)
 
 ``tokens`` are whole numbers of shape (batch, length), ``following`` those one place on, logits are of shape (batch,
@@ -18,6 +18,12 @@ from lib.networks.layers import dense
 from lib.networks.losses import cross_entropy
 from lib.networks.normalization import layer_norm
 from lib.networks.recurrent import gru_cell, lstm_cell, recurrent_layer
+
+
+def check_kind(where, kind):
+    """Raise a ValueError if there is no language model with such cells."""
+    if kind not in ("gru", "lstm"):
+        raise ValueError(f"{where}: kind must be 'gru' or 'lstm', got {kind!r}.")
 
 
 def recurrent_layers(kind, vocabulary, units, seed, inputs=64) -> dict:
@@ -37,8 +43,7 @@ def recurrent_layers(kind, vocabulary, units, seed, inputs=64) -> dict:
     Raises:
         ValueError: the kind is unknown, or a size is not a whole number >= 1.
     """
-    if kind not in ("gru", "lstm"):
-        raise ValueError(f"recurrent_layers: kind must be 'gru' or 'lstm', got {kind!r}.")
+    check_kind("recurrent_layers", kind)
     vocabulary, units, inputs = _sizes("recurrent_layers", vocabulary=vocabulary, units=units, inputs=inputs)
     rng = np.random.default_rng([seed, 1])
     params = {"tokens": normal(rng, vocabulary, inputs)}
@@ -48,20 +53,19 @@ def recurrent_layers(kind, vocabulary, units, seed, inputs=64) -> dict:
     return params | {"W": lecun(rng, units, vocabulary), "b": np.zeros(vocabulary)}
 
 
-def recurrent_model(params, tokens, kind):
+def recurrent_model(params, tokens):
     """A cell reads one token after the other; its state says what may come next.
 
     Args:
-        params: what `recurrent_layers` made: arrays, or Variables.
+        params: what `recurrent_layers` made: arrays, or Variables. A GRU has ``reset_after``, as in the frameworks.
         tokens: whole numbers (batch, length).
-        kind: "gru" (with ``reset_after``, as in the frameworks) or "lstm".
 
     Source: Mikolov et al. 2010, "Recurrent neural network based language model", with cells that have gates.
     """
     x, states = embed(params["tokens"], tokens), []
     h = c = np.zeros((len(tokens), params["W"].shape[0]))
     for place in range(x.shape[1]):
-        if kind == "gru":
+        if "ch" in params:
             h = gru_cell(x[:, place], h, params, reset_after=True)
         else:
             h, c = lstm_cell(x[:, place], h, c, params)

@@ -13,6 +13,7 @@ from torch import nn
 from torch.nn import functional
 
 from lib.checks import COUNT, NON_NEGATIVE, check_range
+from lib.networks.language import check_kind
 
 # The gates of a layer, in the order in which PyTorch stacks them.
 GATES = {"gru": "rzh", "lstm": "ifco"}
@@ -23,6 +24,7 @@ class Recurrent(nn.Module):
     as of `recurrent_layers`."""
 
     def __init__(self, kind, vocabulary, units, inputs=64):
+        check_kind("Recurrent", kind)
         super().__init__()
         self.tokens = nn.Embedding(vocabulary, inputs)
         self.cells = {"gru": nn.GRU, "lstm": nn.LSTM}[kind](inputs, units, batch_first=True)

@@ -107,10 +107,8 @@ def test_muon_steps_the_hidden_matrices():
 def test_the_seed_decides_start_and_batches(monkeypatch):
     """Two runs of a seed are the same to the bit."""
     assert numbers(job(seed=1)) == numbers(job(seed=1)) != numbers(job(seed=2))
-    same_start = net_of("gru", 1)
-    monkeypatch.setattr(language, "net_of", lambda name, seed: same_start)
-    first = numbers(job(seed=2))["train losses"][0]
-    assert first == pytest.approx(numbers(job(seed=2))["train losses"][0], rel=0.5)
+    monkeypatch.setattr(language, "net_of", lambda name, seed: net_of(name, 1))
+    assert numbers(job(seed=1))["train losses"] != numbers(job(seed=2))["train losses"]
 
 
 # ---------- what is measured ----------

@@ -43,7 +43,7 @@ def params_of(kind):
 
 
 def model(kind, params, tokens):
-    return transformer(params, tokens, HEADS) if kind == "transformer" else recurrent_model(params, tokens, kind)
+    return transformer(params, tokens, HEADS) if kind == "transformer" else recurrent_model(params, tokens)
 
 
 def net_of(kind, params, dtype=torch.float64):
@@ -146,7 +146,7 @@ def test_a_net_that_has_learned_nothing_guesses(kind):
         logits = lambda tokens: transformer(params, tokens, heads)
     else:
         params = recurrent_layers(kind, 96, 128, seed=0)
-        logits = lambda tokens: recurrent_model(params, tokens, kind)
+        logits = lambda tokens: recurrent_model(params, tokens)
     tokens = np.random.default_rng(0).integers(0, 96, (4, 33))
     assert 0 < next_token_loss(logits(tokens[:, :-1]), tokens[:, 1:]) - np.log(96) < 0.7
 
@@ -216,6 +216,8 @@ def test_the_seed_decides():
 def test_errors():
     with pytest.raises(ValueError, match="kind must be 'gru' or 'lstm', got 'rnn'"):
         recurrent_layers("rnn", 5, 4, seed=0)
+    with pytest.raises(ValueError, match="Recurrent: kind must be 'gru' or 'lstm', got 'transformer'"):
+        in_torch.Recurrent("transformer", 5, 4)
     with pytest.raises(ValueError, match="recurrent_layers: units must be"):
         recurrent_layers("gru", 5, 0, seed=0)
     with pytest.raises(ValueError, match="transformer_layers: context must be"):
@@ -223,7 +225,7 @@ def test_errors():
     with pytest.raises(ValueError, match="context is 9 tokens, got 10; keep the last 9"):
         transformer(params_of("transformer"), np.zeros((1, 10), int), HEADS)
     with pytest.raises(IndexError, match="whole numbers from 0 to 10"):
-        recurrent_model(params_of("gru"), np.full((1, 2), 11), "gru")
+        recurrent_model(params_of("gru"), np.full((1, 2), 11))
     net = net_of("gru", params_of("gru"))
     with pytest.raises(RuntimeError, match="size mismatch"):
         in_torch.load(net, recurrent_layers("gru", VOCABULARY, UNITS + 1, seed=0, inputs=5))
