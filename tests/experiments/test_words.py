@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 
-from lib.experiments import corpus, words
+from lib.experiments import corpus, records, words
 from lib.experiments.runs import attempt
 from lib.experiments.words import WORDS, best_table, loss_and_grad, losses_by_frequency, pairs
 from lib.networks import log_softmax
 from lib.optimizers import RULES
+from tests.conftest import ROOT
 from tests.experiments.stopping import resumed
+
+RECORD = records.read(ROOT / "results" / "words.json")
 
 SIZE = 6
 COUNTS = np.random.default_rng(0).integers(0, 4, (SIZE, SIZE)).astype(float)
@@ -79,6 +82,24 @@ def test_a_stopped_run_goes_on_to_the_bit(name, tmp_path, monkeypatch):
     assert resumed(WORDS, small(name), tmp_path, monkeypatch, epoch=1)["numbers"] == unbroken["numbers"]
 
 
+@pytest.mark.parametrize("name", words.RATES)
+def test_rows_come_out_again(name):
+    """Those at the largest rate at which roundings do not grow, or grow to a thousandth."""
+    job = {"optimizer": name, "lr": words.STABLE[name] or 0.1, "steps": 100}
+    row, wrong = attempt(WORDS, job, {})
+    assert row, wrong
+    found = records.same(RECORD, [row], WORDS.tolerance)
+    assert found["same"].all(), found
+    assert (found["allowed"] <= (0.1 if name == "rmsprop" else 1e-9)).all()
+
+
+@pytest.mark.parametrize("name", words.RATES)
+def test_no_best_rate_is_at_an_edge(name):
+    rows = [row for row in RECORD["rows"] if row["job"]["optimizer"] == name]
+    best = min(rows, key=lambda row: row["numbers"]["loss"])["job"]["lr"]
+    assert words.RATES[name][0] < best < words.RATES[name][-1]
+
+
 def test_a_run_begins_at_the_guess_and_is_what_its_groups_say():
     row, _ = attempt(WORDS, small(), {})
     share = np.bincount(words.groups(), pairs().sum(axis=0)) / pairs().sum()
@@ -93,3 +114,17 @@ def test_adam_steps_as_far_for_a_rare_word():
     ratio = lambda name: (steps := attempt(WORDS, small(name), {})[0]["numbers"]["steps by frequency"])[0] / steps[-1]
     assert ratio("adam") < 3
     assert ratio("gradient_descent") > 30
+
+
+def test_the_lesson_of_the_record():
+    """Each at its best rate, all learn the frequent words; of rare ones gradient descent has learned little."""
+    best = {}
+    for row in sorted(RECORD["rows"], key=lambda row: -row["numbers"]["loss"]):
+        best[row["job"]["optimizer"]] = np.array(row["numbers"]["losses by frequency"][-1])
+    least = losses_by_frequency(best_table(pairs()), pairs(), words.groups())
+    left = {name: losses - least for name, losses in best.items()}
+    for name in "adam", "adagrad", "rmsprop":
+        assert left[name].max() < 0.02
+    for name in "gradient_descent", "momentum":
+        assert left[name][-1] > 2 * left[name][0]
+    assert left["gradient_descent"][-1] > 3 * left["momentum"][-1] > 30 * left["adam"][-1]
