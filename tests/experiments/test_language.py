@@ -92,7 +92,7 @@ def test_torchs_optimizers_give_the_same(kind, name):
 
 
 def test_muon_steps_the_hidden_matrices():
-    of = lambda kind: optimizers_of(job(kind, "muon"), dict(net_of(kind, 0).named_parameters()))
+    of = lambda kind: optimizers_of(job(kind, "muon", 0.2), dict(net_of(kind, 0).named_parameters()))
     (hidden, muon), (rest, beside) = of("gru")
     assert (muon.rule, beside.rule) == (RULES["muon"], RULES["adamw"])
     assert hidden == ["cells.weight_ih_l0", "cells.weight_hh_l0"]
@@ -101,7 +101,7 @@ def test_muon_steps_the_hidden_matrices():
     parts = ("query", "key", "value", "mix", "hidden", "out")
     assert hidden == [f"blocks.{block}.{part}.weight" for block in (0, 1) for part in parts]
     assert len(rest) == len(dict(net_of("transformer", 0).named_parameters())) - 12
-    for optimizer, lr in (muon, RATES["transformer"]["muon"][1]), (beside, language.BESIDE_MUON):
+    for optimizer, lr in (muon, 0.2), (beside, language.BESIDE_MUON):
         rates = [optimizer.hyperparameters_at(step)["lr"] for step in range(6)]
         assert rates == pytest.approx([rate("adamw", lr, step) for step in range(6)])
 

@@ -109,6 +109,15 @@ def test_a_run_begins_at_the_guess_and_is_what_its_groups_say():
     assert np.log(words.VOCABULARY) > numbers["losses"][0] > numbers["losses"][1] == numbers["loss"]
 
 
+def test_steps_are_those_of_the_columns(monkeypatch):
+    """Gradient descent's first: the gradient of a table of zeros, times the rate."""
+    monkeypatch.setattr(words, "EVERY", 1)
+    _, gradient = loss_and_grad(np.zeros_like(pairs()), pairs())
+    expected = corpus.mean_by_group(300 * (gradient**2).mean(axis=0) ** 0.5, np.arange(1000), words.groups())
+    found = attempt(WORDS, small("gradient_descent") | {"steps": 1}, {})[0]["numbers"]["steps by frequency"]
+    np.testing.assert_allclose(found, expected, rtol=1e-12)
+
+
 def test_adam_steps_as_far_for_a_rare_word():
     """And gradient descent does not."""
     ratio = lambda name: (steps := attempt(WORDS, small(name), {})[0]["numbers"]["steps by frequency"])[0] / steps[-1]
