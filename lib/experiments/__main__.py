@@ -16,8 +16,10 @@ os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
 from lib.experiments.breeds import BREEDS
 from lib.experiments.command import main
 from lib.experiments.digits import DIGITS
+from lib.experiments.language import LANGUAGE
+from lib.experiments.words import WORDS
 
-EXPERIMENTS = (DIGITS, BREEDS)
+EXPERIMENTS = (DIGITS, BREEDS, LANGUAGE, WORDS)
 
 if __name__ == "__main__":
     main(EXPERIMENTS)

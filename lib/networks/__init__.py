@@ -7,12 +7,16 @@
 - ``convolution_torch``, ``convolution_keras``  the same nets there; they import the frameworks, and this file not them
 - ``residual_torch``   a small residual net, in PyTorch alone
 - ``recurrent``        cells of recurrent nets: simple, LSTM, GRU
+- ``attention``        attention to the past, and the block of a Transformer
+- ``language``         language models of both, character by character or word by word
+- ``language_torch``   the same models in PyTorch
 
 All of it is checked against torch's autograd and tf.GradientTape.
 """
 
 from lib.networks.activations import ACTIVATIONS, elu, identity, leaky_relu, relu, selu, sigmoid, silu, tanh
-from lib.networks.backpropagation import Variable, backpropagate, reshape, value_and_grad, value_of
+from lib.networks.attention import causal_attention, embed, softmax, transformer_block
+from lib.networks.backpropagation import Variable, backpropagate, joined, reshape, swap_axes, value_and_grad, value_of
 from lib.networks.convolution import (
     average_pool,
     batch_moments,
@@ -25,6 +29,13 @@ from lib.networks.convolution import (
     max_pool,
 )
 from lib.networks.initializers import INITIALIZERS, glorot, he, lecun, normal, orthogonal, uniform
+from lib.networks.language import (
+    next_token_loss,
+    recurrent_layers,
+    recurrent_model,
+    transformer,
+    transformer_layers,
+)
 from lib.networks.layers import dense, dense_layers, forward, stack
 from lib.networks.losses import accuracy, cross_entropy, log_softmax, mean_squared_error
 from lib.networks.normalization import batch_norm, layer_norm
@@ -40,6 +51,7 @@ __all__ = [
     "batch_moments",
     "batch_norm",
     "batch_norm_images",
+    "causal_attention",
     "classify",
     "convolution",
     "convolutional_layers",
@@ -47,6 +59,7 @@ __all__ = [
     "dense",
     "dense_layers",
     "elu",
+    "embed",
     "flatten",
     "forward",
     "global_average_pool",
@@ -54,6 +67,7 @@ __all__ = [
     "gru_cell",
     "he",
     "identity",
+    "joined",
     "layer_norm",
     "leaky_relu",
     "lecun",
@@ -61,17 +75,25 @@ __all__ = [
     "lstm_cell",
     "max_pool",
     "mean_squared_error",
+    "next_token_loss",
     "normal",
     "orthogonal",
     "recurrent_layer",
+    "recurrent_layers",
+    "recurrent_model",
     "relu",
     "reshape",
     "rnn_cell",
     "selu",
     "sigmoid",
     "silu",
+    "softmax",
     "stack",
+    "swap_axes",
     "tanh",
+    "transformer",
+    "transformer_block",
+    "transformer_layers",
     "uniform",
     "value_and_grad",
     "value_of",

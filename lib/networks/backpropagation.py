@@ -164,6 +164,17 @@ def reshape(x, shape):
     return _operation(v.reshape(shape), (x, lambda g: g.reshape(v.shape)))
 
 
+def swap_axes(x, a, b):
+    """The same entries, with axes ``a`` and ``b`` in each other's place."""
+    return _operation(np.swapaxes(value_of(x), a, b), (x, lambda g: np.swapaxes(g, a, b)))
+
+
+def joined(xs, axis):
+    """Arrays of one shape as one array, side by side along a new axis."""
+    pullback = lambda i: lambda g: np.take(g, i, axis)
+    return _operation(np.stack([*map(value_of, xs)], axis), *((x, pullback(i)) for i, x in enumerate(xs)))
+
+
 def where(condition, a, b):
     """``a`` where the condition, a bool array, holds, else ``b``; what is not taken gets the gradient 0."""
     value = np.where(condition, value_of(a), value_of(b))

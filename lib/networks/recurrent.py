@@ -35,17 +35,19 @@ def lstm_cell(x, h, c, p):
     return o * tanh(c), c
 
 
-def gru_cell(x, h, p):
+def gru_cell(x, h, p, *, reset_after=False):
     """The gated recurrent unit: a new state ``h``, a mixture of the old one and a
     candidate.
 
     Source: Cho et al. 2014, arXiv 1406.1078, equations 5 to 8. Elsewhere:
     ``keras.layers.GRU(reset_after=False)``; ``torch.nn.GRU`` and Keras' default apply
-    the reset gate after the product with ``Uh``, to its result.
+    the reset gate after the product with ``Uh``, to its result and to a bias of its own,
+    ``ch`` (units,): with ``reset_after``, so does this one.
     """
     r = sigmoid(x @ p["Wr"] + h @ p["Ur"] + p["br"])  # reset gate: what is seen
     z = sigmoid(x @ p["Wz"] + h @ p["Uz"] + p["bz"])  # update gate: what is kept
-    candidate = tanh(x @ p["Wh"] + (r * h) @ p["Uh"] + p["bh"])
+    seen = r * (h @ p["Uh"] + p["ch"]) if reset_after else (r * h) @ p["Uh"]
+    candidate = tanh(x @ p["Wh"] + seen + p["bh"])
     return z * h + (1 - z) * candidate
 
 

@@ -4,9 +4,10 @@ import pytest
 
 from lib.experiments import records
 from lib.experiments.digits import DIGITS, RATES, STABLE, jobs
-from lib.experiments.runs import Run, attempt
+from lib.experiments.runs import attempt
 from lib.optimizers import RULES
 from tests.conftest import ROOT
+from tests.experiments.stopping import resumed
 
 RECORD = records.read(ROOT / "results" / "digits.json")
 
@@ -27,20 +28,9 @@ def test_rows_come_out_again(what):
 
 @pytest.mark.parametrize("name", STABLE)
 def test_a_stopped_run_goes_on_to_the_bit(name, tmp_path, monkeypatch):
-    what, run = job(name, 0.03, 0), {"path": tmp_path / "run.npz", "of": {}}
+    what = job(name, 0.03, 0)
     unbroken, _ = attempt(DIGITS, what, {})
-    keep = Run.keep
-
-    def stop(self, epoch, **state):
-        if epoch == 4:
-            raise InterruptedError
-        keep(self, epoch, **state)
-
-    monkeypatch.setattr(Run, "keep", stop)
-    assert "InterruptedError" in attempt(DIGITS, what, run)[1]
-    monkeypatch.undo()
-    resumed, _ = attempt(DIGITS, what, run)
-    assert resumed["numbers"] == unbroken["numbers"]
+    assert resumed(DIGITS, what, tmp_path, monkeypatch, epoch=4)["numbers"] == unbroken["numbers"]
 
 
 def test_jobs():

@@ -541,7 +541,8 @@ def test_experiments_are_listed(capsys):
     main(EXPERIMENTS, [])
     said = capsys.readouterr().out
     for experiment in EXPERIMENTS:
-        assert f"{experiment.name}  {experiment.about} ({experiment.cost})" in said
+        words = re.escape(f"{experiment.about} ({experiment.cost})")
+        assert re.search(rf"^{experiment.name} +{words}$", said, re.MULTILINE)
     with pytest.raises(SystemExit):
         main(TOYS, ["toy", "--help"])
     said = capsys.readouterr().out
