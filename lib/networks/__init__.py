@@ -25,7 +25,7 @@ from lib.networks.convolution import (
 )
 from lib.networks.initializers import INITIALIZERS, glorot, he, lecun, normal, orthogonal, uniform
 from lib.networks.layers import dense, dense_layers, forward, stack
-from lib.networks.losses import accuracy, cross_entropy, log_softmax, mean_squared_error
+from lib.networks.losses import accuracy, cross_entropy, huber, log_softmax, mean_squared_error
 from lib.networks.normalization import batch_norm, layer_norm
 from lib.networks.recurrent import gru_cell, lstm_cell, recurrent_layer, rnn_cell
 
@@ -52,6 +52,7 @@ __all__ = [
     "glorot",
     "gru_cell",
     "he",
+    "huber",
     "identity",
     "layer_norm",
     "leaky_relu",
