@@ -273,6 +273,6 @@ def replay(name: str, seed: int, actions: Sequence[int]) -> np.ndarray:
     seen = [worlds.observations[0]]
     for t, action in enumerate(actions):
         if not len(worlds.step(np.array([action])).actions):
-            raise ValueError(f"replay: the episode ends after {t - 1} of the {len(actions)} actions; are they of it?")
+            raise ValueError(f"replay: the episode ends after {t} of the {len(actions)} actions; are they of it?")
         seen.append(worlds.observations[0])
     return np.array(seen)
