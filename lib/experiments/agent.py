@@ -12,6 +12,8 @@ A job may change what else decides how an agent learns: ``eps``, which keeps the
 ``unit``, what a reward of 1 counts for; ``copy_every``, how many updates the target network stays.
 """
 
+import html
+
 import numpy as np
 from scipy.stats import trim_mean
 
@@ -201,3 +203,57 @@ def joints(name: str, observations: np.ndarray) -> np.ndarray:
     else:
         raise ValueError(f"joints: the environment must be one of {', '.join(ACTIONS)}, got {name!r}.")
     return np.moveaxis(np.array(points), 2, 0)
+
+
+# Of each environment: seconds that a step takes on the page, a box in meters (left, bottom, right, top), and lines that
+# stay where they are: the track, or the height to reach.
+STAGES = {
+    "CartPole-v1": (0.02, (-2.6, -0.3, 2.6, 1.1), [(-2.4, -0.12, 2.4, -0.12)]),
+    "Acrobot-v1": (0.1, (-2.2, -2.2, 2.2, 2.2), [(-2.0, 1.0, 2.0, 1.0)]),
+}
+
+
+def film(name: str, episodes: dict[str, tuple[np.ndarray, str]], about: str) -> str:
+    """Episodes one below the other, as HTML with a picture that moves: it needs no network, and a button starts it.
+
+    Args:
+        name: of the environment.
+        episodes: label -> observations (steps + 1, inputs), and the color, as CSS has it. Each stays at its last step.
+        about: what is to be seen, in words.
+
+    Raises:
+        ValueError: the environment is unknown.
+    """
+    seconds, (left, bottom, right, top), lines = STAGES.get(name) or joints(name, np.zeros((0, 6)))
+    pixels, rows = 100, []
+    width, height = pixels * (right - left), pixels * (top - bottom)
+    place = lambda points: np.stack([points[..., 0] - left, top - points[..., 1]], -1) * pixels
+    words = lambda points: " ".join(f"{x:.0f},{y:.0f}" for x, y in points)
+
+    def moving(points, color, thick):
+        steps = sorted({*range(0, len(points), max(1, round(0.05 / seconds))), len(points) - 1})
+        every = place(points[steps])  # the browser draws what is between
+        poses, last = ";".join(map(words, every)), seconds * (len(points) - 1)
+        return (
+            f'<polyline points="{words(every[0])}" fill="none" stroke="{color}" stroke-width="{thick}">'
+            f'<animate attributeName="points" values="{poses}" dur="{last:.2f}s" begin="indefinite" fill="freeze"/>'
+            "</polyline>"
+        )
+
+    for row, (label, (observations, color)) in enumerate(episodes.items()):
+        links = joints(name, observations)
+        parts = [
+            f'<polyline points="{words(place(np.reshape(line, (2, 2))))}" stroke="#8c8c8c" stroke-dasharray="4 4"/>'
+            for line in lines
+        ]
+        if name == "CartPole-v1":  # a cart under the pole
+            parts.append(moving(links[:, :1] + [[-0.25, 0], [0.25, 0]], "#8c8c8c", 20))
+        parts.append(moving(links, color, 8))
+        parts.append(f'<text x="8" y="24" font-size="22" fill="{color}">{html.escape(label)}</text>')
+        rows.append(f'<g transform="translate(0 {row * height:.0f})">{"".join(parts)}</g>')
+    play = "for (const it of this.parentElement.querySelectorAll('animate')) it.beginElement()"
+    return (
+        f'<div class="film"><svg viewBox="0 0 {width:.0f} {height * len(rows):.0f}" style="max-width: {width:.0f}px" '
+        f'role="img" aria-label="{html.escape(about)}" stroke-linecap="round">{"".join(rows)}</svg>'
+        f'<button type="button" onclick="{play}">Play</button></div>'
+    )
