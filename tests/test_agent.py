@@ -22,6 +22,7 @@ from lib.agent import (
 from lib.networks import dense_layers, he, value_and_grad
 from lib.optimizers import Optimizer, adam, centered_rmsprop, gradient_descent, momentum, rmsprop
 from tests.networks.frameworks import ours, same, torchs
+from tests.players import PLAYERS
 
 EPS = np.finfo(np.float64).eps
 
@@ -311,20 +312,6 @@ def test_a_world_is_its_seed_and_its_actions(name):
         actions = rng.integers(2, size=3)
         assert rows(first.step(actions)) == rows(second.step(actions))
     assert Worlds(name, 3, seed=9).observations.tolist() != Worlds(name, 3, seed=8).observations.tolist()
-
-
-def linear(weights, worth):
-    """A Q-network whose values are weights @ observation times ``worth``, one number for each action."""
-    both = np.outer(weights, worth)
-    identity = np.eye(len(weights))
-    net = {"W1": np.hstack([identity, -identity]), "b1": np.zeros(2 * len(weights))}
-    return {key: x.astype(np.float32) for key, x in (net | {"W2": np.vstack([both, -both]), "b2": 0 * both[0]}).items()}
-
-
-PLAYERS = {  # whose episodes take 39 to 62 steps, and 72 to 95
-    "CartPole-v1": linear([0, 0, 1, 0], [-1, 1]),
-    "Acrobot-v1": linear([0, 0, 0, 0, 0, 1], [-1, 0, 1]),
-}
 
 
 @pytest.mark.parametrize("name", GAMES)

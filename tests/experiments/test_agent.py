@@ -25,7 +25,7 @@ from lib.experiments.agent import (
 )
 from lib.experiments.runs import Run, attempt
 from lib.figures import STYLES
-from tests.test_agent import PLAYERS
+from tests.players import PLAYERS
 
 
 def job(**changes):
