@@ -50,7 +50,8 @@ def test_a_stopped_run_goes_on_to_the_bit(name, optimizer, tmp_path, monkeypatch
     """The ring, here of 300 transitions, has gone round when the run is stopped."""
     for constant, value in {"CAPACITY": 300, "FIRST": 200, "EVERY": 200, "EPISODES": 5}.items():
         monkeypatch.setattr(agent, constant, value)
-    what, run = job(environment=name, optimizer=optimizer, steps=800), {"path": tmp_path / "run.npz", "of": {}}
+    what = job(environment=name, optimizer=optimizer, copy_every=70, steps=800)
+    run = {"path": tmp_path / "run.npz", "of": {}}
     unbroken, keep = numbers(what), Run.keep
 
     def stop(self, evaluation, **state):
