@@ -167,9 +167,16 @@ class Agent:
         return q_values(self.params, observations)
 
     def learn(self, transitions: Transitions) -> float:
-        """One update; returns the loss before it."""
-        targets = q_targets(self.params, self.target_params, transitions, self.discount, self.double)
-        loss, grads = value_and_grad(lambda params: td_loss(params, transitions, targets))(self.params)
+        """One update; returns the loss before it.
+
+        Raises:
+            FloatingPointError: the loss is not finite, or the step would not be; nothing has changed.
+        """
+        with np.errstate(over="ignore", invalid="ignore"):
+            targets = q_targets(self.params, self.target_params, transitions, self.discount, self.double)
+            loss, grads = value_and_grad(lambda params: td_loss(params, transitions, targets))(self.params)
+        if not np.isfinite(loss):
+            raise FloatingPointError(f"Agent.learn: the loss is {loss} after {self.updates} updates; lower the rate.")
         self.params = self.optimizer.step(self.params, grads)
         self.updates += 1
         if self.updates % self.copy_every == 0:

@@ -238,6 +238,16 @@ def test_the_target_network_is_the_network_of_the_last_copy():
         assert agent.target_params is (agent.params if update % 7 == 0 else was)
 
 
+def test_an_update_that_diverges_is_refused():
+    agent = Agent(nets()[0], Optimizer(adam, lr=0.01))
+    agent.params = agent.params | {"b3": np.array([np.inf, 0.0])}
+    before = agent.params
+    with pytest.raises(FloatingPointError, match=r"the loss is (inf|nan) after 0 updates; lower the rate"):
+        agent.learn(transitions(16))
+    assert agent.params is before
+    assert (agent.updates, agent.optimizer.t) == (0, 0)
+
+
 # ---------- what it does ----------
 
 

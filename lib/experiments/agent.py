@@ -13,6 +13,7 @@ A job may change what else decides how an agent learns: ``eps``, which keeps the
 """
 
 import html
+import itertools
 
 import numpy as np
 from scipy.stats import trim_mean
@@ -40,21 +41,21 @@ PUBLISHED = {"optimizer": "centered_rmsprop", "lr": 0.00025, "eps": 0.01 / 32**2
 FIXED = {"centered_rmsprop": {"rho": 0.95, "momentum": 0.0}}
 
 RATES = {
-    "gradient_descent": (0.01, 0.03, 0.1, 0.3, 1.0),
-    "momentum": (0.001, 0.003, 0.01, 0.03, 0.1),
-    "rmsprop": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
-    "centered_rmsprop": (8e-5, 2.5e-4, 8e-4, 2.5e-3, 8e-3),
+    "gradient_descent": (0.03, 0.1, 0.3, 1.0, 3.0),
+    "momentum": (0.003, 0.01, 0.03, 0.1, 0.3),
+    "rmsprop": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+    "centered_rmsprop": (2.5e-5, 8e-5, 2.5e-4, 8e-4, 2.5e-3),
     "adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
 }
-EPS = (1e-8, 1e-6, 1e-4, 1e-3, 1e-2)
-UNITS = (0.01, 0.1, 1.0)
+EPS = (1e-6, 1e-4, 1e-3, 1e-2)  # beside 1e-8, the rules' own
+UNITS = (0.1, 1.0)  # beside 0.01, in which no return of a long life is above 1
 COPIES = (25, 100, 400, 1600)
 
 
 def jobs(seeds: int, small: bool) -> list[dict]:
-    """Each optimizer at each rate on each environment; then one thing changed at a time, on the cart."""
+    """Each optimizer at each rate on each environment; then, on the cart alone, other units, eps and copies."""
     steps = 4_000 if small else STEPS
-    base = {"environment": "CartPole-v1", "optimizer": "adam", "lr": 0.001, "eps": None, "unit": 1.0}
+    base = {"environment": "CartPole-v1", "optimizer": "adam", "lr": 0.001, "eps": None, "unit": 0.01}
     base |= {"copy_every": 100, "steps": steps}
     if small:
         return [base | {"seed": seed} for seed in range(seeds)]
@@ -68,9 +69,11 @@ def _settings(base):
         for name, rates in RATES.items():
             eps = PUBLISHED["eps"] if name == PUBLISHED["optimizer"] else None
             found += [{"environment": environment, "optimizer": name, "lr": lr, "eps": eps} for lr in rates]
-    found += [PUBLISHED | {"eps": 0.01}]
-    found += [{"optimizer": name, "eps": eps} for name in ("rmsprop", "adam") for eps in EPS]
-    found += [{"unit": unit} for unit in UNITS[:-1]]
+    found += [PUBLISHED | {"unit": 1.0}, PUBLISHED | {"eps": 0.01}]
+    for name, unit in itertools.product(("gradient_descent", "adam"), UNITS):
+        found += [{"optimizer": name, "lr": lr, "unit": unit} for lr in RATES[name]]
+    found += [{"eps": eps} for eps in EPS]
+    found += [{"optimizer": "rmsprop", "lr": 3e-4, "eps": eps} for eps in EPS]
     found += [{"copy_every": copy_every} for copy_every in COPIES if copy_every != base["copy_every"]]
     return [base | it for it in found]
 
@@ -94,7 +97,7 @@ def train(job: dict, run: Run) -> dict:
     params = dense_layers([inputs, *HIDDEN, ACTIONS[name]], he, net, dtype=np.float32)
     params["W3"] = 0 * params["W3"]  # it begins by expecting nothing: what it expected would fade by gamma a copy
     agent = Agent(params, optimizer, copy_every=job["copy_every"])
-    measured = {"returns": [], "values": [], "ended": []}
+    measured, diverged = {"returns": [], "values": [], "ended": []}, False
 
     def live(actions):
         lived = worlds.step(actions)
@@ -103,7 +106,8 @@ def train(job: dict, run: Run) -> dict:
     if run.state:
         kept = run.state
         agent.params, agent.target_params, agent.updates = kept["params"], kept["target_params"], kept["updates"]
-        optimizer.t, optimizer.state, rng, measured = kept["t"], kept["optimizer"], kept["rng"], kept["measured"]
+        optimizer.t, optimizer.state, rng = kept["t"], kept["optimizer"], kept["rng"]
+        measured, diverged = kept["measured"], kept["diverged"]
         for actions in kept["actions"]:
             live(actions.astype(np.int64))
     for evaluation in run.bar(job["steps"] // EVERY, "evaluations"):
@@ -111,9 +115,12 @@ def train(job: dict, run: Run) -> dict:
             step = len(worlds.actions) * WORLDS
             epsilon = float(np.interp(step, [FIRST, EXPLORED], [1, EPSILON]))
             live(explore(agent.values(worlds.observations), epsilon, rng))
-            if step >= FIRST:
-                for _ in range(UPDATES):
+            for _ in range(UPDATES if step >= FIRST and not diverged else 0):
+                try:
                     agent.learn(memory.sample(BATCH, rng))
+                except FloatingPointError:  # it goes on as it is, and learns no more
+                    diverged = True
+                    break
         episodes = greedy_episodes(agent.params, name, EPISODES, STARTS)
         values = agent.values(np.array([seen[0] for seen in episodes.observations])).max(axis=1)
         measured["returns"].append(float(episodes.returns.mean()))
@@ -121,7 +128,8 @@ def train(job: dict, run: Run) -> dict:
         measured["ended"].append(int(episodes.terminated.sum()))
         run.log((evaluation + 1) * EVERY, **{key: them[-1] for key, them in measured.items()})
         now = {"params": agent.params, "target_params": agent.target_params, "updates": agent.updates}
-        now |= {"t": optimizer.t, "optimizer": optimizer.state, "rng": rng, "measured": measured}
+        now |= {"t": optimizer.t, "optimizer": optimizer.state, "rng": rng}
+        now |= {"measured": measured, "diverged": diverged}
         run.keep(evaluation, **now, actions=np.array(worlds.actions, dtype=np.int8))
     area, last = np.mean(measured["returns"]), np.mean(measured["returns"][-5:])
     numbers = {"area": float(area), "last": float(last)} | measured
@@ -133,7 +141,7 @@ def train(job: dict, run: Run) -> dict:
 AGENT = Experiment(
     "agent",
     "Agents that learn by five optimizers, each at five rates, on two environments.",
-    cost="two hours of one core",
+    cost="three hours of one core",
     jobs=jobs,
     train=train,
     packages=("numpy", "gymnasium"),

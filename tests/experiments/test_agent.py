@@ -82,10 +82,15 @@ def test_a_run_has_its_schedule(monkeypatch):
     """Exploration falls on a line, learning begins late, four updates a step of all, each reward in its unit."""
     seen, learned, rewards = [], [], []
     look, add = parts.explore, parts.ReplayBuffer.add
+
+    def learn(self, these):
+        learned.append(len(these.actions))
+        self.params = self.params | {"W3": np.ones_like(self.params["W3"])}
+
     monkeypatch.setattr(agent, "explore", lambda q, epsilon, rng: (seen.append(epsilon), look(q, epsilon, rng))[1])
-    monkeypatch.setattr(agent.Agent, "learn", lambda self, these: learned.append(len(these.actions)))
+    monkeypatch.setattr(agent.Agent, "learn", learn)
     monkeypatch.setattr(parts.ReplayBuffer, "add", lambda self, it: (rewards.extend(it.rewards), add(self, it)))
-    plain, scaled = numbers(job(steps=9600)), numbers(job(steps=9600, unit=0.25))
+    plain, scaled = numbers(job(steps=9600, unit=1.0)), numbers(job(steps=9600, unit=0.25))
     steps = np.arange(0, 9600, 8)
     assert seen[:1200] == seen[1200:] == [np.interp(t, [1000, 8000], [1, 0.05]) for t in steps]
     assert seen[0] == 1
@@ -95,7 +100,15 @@ def test_a_run_has_its_schedule(monkeypatch):
     assert set(rewards[:half]) == {1.0}
     assert set(rewards[half:]) == {0.25}
     assert plain["returns"] == scaled["returns"]  # which are told as the environment gives them
+    assert plain["values"][0] == 0  # before it learns, it expects nothing
+    assert plain["values"][-1] > 0.1
     np.testing.assert_allclose(scaled["values"], np.multiply(plain["values"], 4), atol=0.005)  # three decimals are kept
+
+
+def test_a_run_that_diverges_has_a_row():
+    row = numbers(job(optimizer="gradient_descent", lr=1e30, steps=1600))
+    assert len(row["returns"]) == 2
+    assert row["returns"][1] >= 8  # no pole falls sooner
 
 
 def test_jobs():
