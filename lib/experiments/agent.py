@@ -41,11 +41,11 @@ PUBLISHED = {"optimizer": "centered_rmsprop", "lr": 0.00025, "eps": 0.01 / 32**2
 FIXED = {"centered_rmsprop": {"rho": 0.95, "momentum": 0.0}}
 
 RATES = {
-    "gradient_descent": (0.03, 0.1, 0.3, 1.0, 3.0),
-    "momentum": (0.003, 0.01, 0.03, 0.1, 0.3),
-    "rmsprop": (3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
-    "centered_rmsprop": (2.5e-5, 8e-5, 2.5e-4, 8e-4, 2.5e-3),
-    "adam": (1e-4, 3e-4, 1e-3, 3e-3, 1e-2),
+    "gradient_descent": (0.01, 0.03, 0.1, 0.3, 1.0, 3.0),
+    "momentum": (0.001, 0.003, 0.01, 0.03, 0.1, 0.3),
+    "rmsprop": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
+    "centered_rmsprop": (2.5e-5, 8e-5, 2.5e-4, 8e-4, 2.5e-3, 8e-3),
+    "adam": (1e-5, 3e-5, 1e-4, 3e-4, 1e-3, 3e-3),
 }
 EPS = (1e-6, 1e-4, 1e-3, 1e-2)  # beside 1e-8, the rules' own
 UNITS = (0.1, 1.0)  # beside 0.01, in which no return of a long life is above 1
@@ -55,7 +55,7 @@ COPIES = (25, 100, 400, 1600)
 def jobs(seeds: int, small: bool) -> list[dict]:
     """Each optimizer at each rate on each environment; then, on the cart alone, other units, eps and copies."""
     steps = 4_000 if small else STEPS
-    base = {"environment": "CartPole-v1", "optimizer": "adam", "lr": 0.001, "eps": None, "unit": 0.01}
+    base = {"environment": "CartPole-v1", "optimizer": "adam", "lr": 1e-4, "eps": None, "unit": 0.01}
     base |= {"copy_every": 100, "steps": steps}
     if small:
         return [base | {"seed": seed} for seed in range(seeds)]
@@ -73,7 +73,7 @@ def _settings(base):
     for name, unit in itertools.product(("gradient_descent", "adam"), UNITS):
         found += [{"optimizer": name, "lr": lr, "unit": unit} for lr in RATES[name]]
     found += [{"eps": eps} for eps in EPS]
-    found += [{"optimizer": "rmsprop", "lr": 3e-4, "eps": eps} for eps in EPS]
+    found += [{"optimizer": "rmsprop", "lr": 1e-4, "eps": eps} for eps in EPS]
     found += [{"copy_every": copy_every} for copy_every in COPIES if copy_every != base["copy_every"]]
     return [base | it for it in found]
 
@@ -140,7 +140,7 @@ def train(job: dict, run: Run) -> dict:
 
 AGENT = Experiment(
     "agent",
-    "Agents that learn by five optimizers, each at five rates, on two environments.",
+    "Agents that learn by five optimizers, each at six rates, on two environments.",
     cost="three hours of one core",
     jobs=jobs,
     train=train,

@@ -152,8 +152,13 @@ def test_interval_is_scipys():
 
 
 def test_runs_are_drawn_again_within_their_task():
-    """Two tasks whose runs are all alike leave nothing to chance, however far they are apart."""
+    """Two tasks whose runs are all alike leave nothing to chance, however far they are apart; and each has draws of its
+    own: had these two the same, one would make up for the other."""
     assert interval([[0.0] * 8, [1.0] * 8]).tolist() == [0.5, 0.5]
+    scores = np.linspace(-1, 1, 8)
+    low, high = interval([scores, -scores])
+    assert low < -0.1
+    assert high > 0.1
 
 
 @pytest.mark.parametrize(
