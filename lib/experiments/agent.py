@@ -72,8 +72,8 @@ def _settings(base):
     found += [PUBLISHED | {"unit": 1.0}, PUBLISHED | {"eps": 0.01}]
     for name, unit in itertools.product(("gradient_descent", "adam"), UNITS):
         found += [{"optimizer": name, "lr": lr, "unit": unit} for lr in RATES[name]]
-    found += [{"eps": eps} for eps in EPS]
-    found += [{"optimizer": "rmsprop", "lr": 1e-4, "eps": eps} for eps in EPS]
+    adaptive = ("adam", 1e-4), ("adam", 1e-3), ("rmsprop", 1e-4)  # a good rate, one too large, a good one
+    found += [{"optimizer": name, "lr": lr, "eps": eps} for name, lr in adaptive for eps in EPS]
     found += [{"copy_every": copy_every} for copy_every in COPIES if copy_every != base["copy_every"]]
     return [base | it for it in found]
 
