@@ -7,6 +7,7 @@ Imports run one way, from the top of this list to the bottom:
 - ``experiments``  data sets, models and loops of the experiment chapters
 - ``search``      ways to find a good learning rate, and other hyperparameters
 - ``curvature``     steps that take a matrix of second derivatives
+- ``agent``         a deep Q-network: what learns from what it has lived through
 - ``stochastic_gradients``, ``training``, ``networks``, ``landscapes``, ``figures``  for all
 - ``checkpoints``, ``data``, ``machine``  files, data sets, and what a record says of its machine
 - ``breeds``, ``drawn_breeds``  120 breeds of dogs, photographed or drawn

@@ -37,7 +37,7 @@ from lib.networks.language import (
     transformer_layers,
 )
 from lib.networks.layers import dense, dense_layers, forward, stack
-from lib.networks.losses import accuracy, cross_entropy, log_softmax, mean_squared_error
+from lib.networks.losses import accuracy, cross_entropy, huber, log_softmax, mean_squared_error
 from lib.networks.normalization import batch_norm, layer_norm
 from lib.networks.recurrent import gru_cell, lstm_cell, recurrent_layer, rnn_cell
 
@@ -66,6 +66,7 @@ __all__ = [
     "glorot",
     "gru_cell",
     "he",
+    "huber",
     "identity",
     "joined",
     "layer_norm",

@@ -4,7 +4,7 @@ import reprlib
 
 import numpy as np
 
-from lib.networks.backpropagation import exp, log, value_of
+from lib.networks.backpropagation import exp, log, value_of, where
 
 
 def mean_squared_error(predictions, targets):
@@ -17,12 +17,35 @@ def mean_squared_error(predictions, targets):
     Raises:
         ValueError: the shapes differ. (NumPy would broadcast (n, 1) against (n,) to (n, n) and say nothing.)
     """
+    _check_shapes(predictions, targets, "mean_squared_error")
+    return ((predictions - targets) ** 2).mean()
+
+
+def huber(predictions, targets):
+    """The mean of e**2 / 2 over all errors e = prediction - target; where abs(e) > 1, of abs(e) - 1/2, its tangent.
+
+    So the slope is e, clipped to [-1, 1]: no error, however large, pulls harder than one of 1.
+
+    Args:
+        predictions, targets: as for `mean_squared_error`.
+
+    Raises:
+        ValueError: the shapes differ.
+
+    Source: Huber 1964, "Robust Estimation of a Location Parameter". As the clipped error of a Q-network: Mnih et al.
+    2015, doi 10.1038/nature14236, methods.
+    """
+    _check_shapes(predictions, targets, "huber")
+    errors = predictions - targets
+    e = value_of(errors)
+    return where(abs(e) <= 1, errors**2 / 2, errors * np.sign(e) - 0.5).mean()
+
+
+def _check_shapes(predictions, targets, name):
     if predictions.shape != np.shape(targets):
         raise ValueError(
-            f"mean_squared_error: predictions have shape {predictions.shape}, targets {np.shape(targets)}; "
-            "make them equal."
+            f"{name}: predictions have shape {predictions.shape}, targets {np.shape(targets)}; make them equal."
         )
-    return ((predictions - targets) ** 2).mean()
 
 
 def log_softmax(logits):

@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 import torch
 
-from lib.networks import accuracy, cross_entropy, log_softmax, mean_squared_error
+from lib.networks import accuracy, cross_entropy, huber, log_softmax, mean_squared_error
 from tests.networks.frameworks import ours, random_params, same, tensorflows, torchs
 
 LABELS = np.array([0, 3, 1, 1, 2])
@@ -18,6 +18,13 @@ def test_mean_squared_error_agrees():
     mine = ours(lambda p: mean_squared_error(p["x"], TARGETS), PARAMS)
     same(mine, torchs(lambda p: torch.nn.functional.mse_loss(p["x"], torch.tensor(TARGETS)), PARAMS))
     same(mine, tensorflows(lambda p: tf.reduce_mean(keras.losses.mean_squared_error(TARGETS, p["x"])), PARAMS))
+
+
+def test_huber_agrees():
+    params = {"x": TARGETS + np.array([[-3.0, -1.0, -0.5, 0.0], [0.25, 0.999, 1.001, 40.0]] * 5)[:5]}
+    mine = ours(lambda p: huber(p["x"], TARGETS), params)
+    same(mine, torchs(lambda p: torch.nn.functional.huber_loss(p["x"], torch.tensor(TARGETS)), params))
+    same(mine, tensorflows(lambda p: tf.reduce_mean(keras.losses.huber(TARGETS, p["x"])), params))
 
 
 def test_cross_entropy_agrees():
@@ -50,6 +57,7 @@ def test_accuracy():
     ("call", "words"),
     [
         (lambda: mean_squared_error(np.ones((5, 1)), np.ones(5)), r"\(5, 1\), targets \(5,\)"),
+        (lambda: huber(np.ones((5, 1)), np.ones(5)), r"huber: .*\(5, 1\), targets \(5,\); make them equal"),
         (lambda: cross_entropy(np.ones((3, 2)), [0, 1]), "3 whole numbers from 0 to 1"),
         (lambda: cross_entropy(np.ones((2, 2)), [0, 2]), "2 whole numbers from 0 to 1"),
         (lambda: cross_entropy(np.ones((2, 2)), [-1, 1]), "2 whole numbers from 0 to 1"),
