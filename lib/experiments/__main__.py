@@ -13,10 +13,11 @@ import os
 os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
+from lib.experiments.batches import LARGE_BATCHES
 from lib.experiments.command import main
 from lib.experiments.digits import DIGITS
 
-EXPERIMENTS = (DIGITS,)
+EXPERIMENTS = (DIGITS, LARGE_BATCHES)
 
 if __name__ == "__main__":
     main(EXPERIMENTS)
