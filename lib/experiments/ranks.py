@@ -5,7 +5,7 @@
 
 The second command starts all ranks anew, from the last checkpoint in the folder, when one ends; with ``--nnodes`` and
 ``--rdzv-endpoint`` on several machines that share the folder. The net and the data are those of
-`lib.experiments.digits`. Gradients and steps are this book's; in `trained_by_ddp` they are PyTorch's.
+`lib.experiments.digits`; gradients and steps are this book's. `lib.referees.data_parallel` has those of the frameworks.
 """
 
 import argparse
@@ -38,7 +38,8 @@ from lib.networks import dense_layers, he
 from lib.optimizers import Optimizer, momentum
 from lib.stochastic_gradients import batches
 
-BATCH, LR = 40, 0.03  # 1,347 examples leave 27 for the last batch of an epoch: shards that differ in size
+BATCH = 40  # 1,347 examples leave 27 for the last batch of an epoch: shards that differ in size
+LR, MOMENTUM = 1 / 32, 7 / 8  # exact in float32, too, through which Keras sends them
 EVERY = 10  # steps between two checkpoints
 
 
@@ -218,13 +219,18 @@ def beginning():
     return x, y, dense_layers([x.shape[1], HIDDEN, 10], he, seed=0), batches(len(x), BATCH, seed=0)
 
 
+def new_optimizer() -> Optimizer:
+    """That of each rank."""
+    return Optimizer(momentum, lr=LR, momentum=MOMENTUM)
+
+
 def training(steps: int, path=None, add: Callable = all_reduce) -> Iterator[tuple[dict, Optimizer]]:
     """What each rank of a group runs. It goes on from the checkpoint ``path``, if that is there.
 
     Yields:
         (parameters, optimizer) after each step; they are the same in all ranks.
     """
-    (x, y, params, draws), optimizer = beginning(), Optimizer(momentum, lr=LR)
+    (x, y, params, draws), optimizer = beginning(), new_optimizer()
     if path is not None and Path(path).exists():
         params, _, _ = checkpoints.load(path, optimizer)
     for batch in itertools.islice(draws, optimizer.t, steps):
@@ -237,37 +243,9 @@ def trained(steps: int, add: Callable = all_reduce) -> np.ndarray:
     return np.array([flat(params) for params, _ in training(steps, add=add)])
 
 
-def trained_by_ddp(steps: int) -> np.ndarray:
-    """The same by PyTorch alone: its net, its optimizer, its ``DistributedDataParallel``.
-
-    That takes the mean over the ranks, whatever the sizes of their shards. So the mean loss of a shard is multiplied by
-    how many times it is larger than the mean shard.
-    """
-    x, y, params, draws = beginning()
-    net = torch.nn.Sequential(
-        torch.nn.Linear(x.shape[1], HIDDEN), torch.nn.ReLU(), torch.nn.Linear(HIDDEN, 10)
-    ).double()
-    arrays = [params["W1"].T, params["b1"], params["W2"].T, params["b2"]]
-    with torch.no_grad():
-        for its, a in zip(net.parameters(), arrays, strict=True):
-            its.copy_(torch.from_numpy(a))
-    optimizer = torch.optim.SGD(net.parameters(), lr=LR, momentum=0.9)
-    x, y, rank, size = torch.from_numpy(x), torch.from_numpy(y), dist.get_rank(), dist.get_world_size()
-    parallel, path = torch.nn.parallel.DistributedDataParallel(net), []
-    for batch in itertools.islice(draws, steps):
-        part = shards(batch, size)[rank]
-        optimizer.zero_grad()
-        mean = torch.nn.functional.cross_entropy(parallel(x[part]), y[part])
-        (mean * (len(part) * size / len(batch))).backward()
-        optimizer.step()
-        W1, b1, W2, b2 = (its.detach().numpy() for its in net.parameters())
-        path.append(flat({"W1": W1.T, "b1": b1, "W2": W2.T, "b2": b2}))
-    return np.array(path)
-
-
 def trained_alone(steps: int) -> np.ndarray:
-    """The same by one worker, on whole batches: what all others must equal."""
-    (x, y, params, draws), optimizer, path = beginning(), Optimizer(momentum, lr=LR), []
+    """The same by one worker, without a group, on whole batches: what all others must equal."""
+    (x, y, params, draws), optimizer, path = beginning(), new_optimizer(), []
     for batch in itertools.islice(draws, steps):
         params = optimizer.step(params, averaged_gradient(loss, params, x, y, [batch]))
         path.append(flat(params))

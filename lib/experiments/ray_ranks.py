@@ -17,9 +17,8 @@ from ray.train.torch import TorchTrainer
 
 from lib import checkpoints
 from lib.checks import COUNT, WHOLE, check_range
-from lib.experiments.ranks import EVERY, LR, training
+from lib.experiments.ranks import EVERY, new_optimizer, training
 from lib.machine import ROOT
-from lib.optimizers import Optimizer, momentum
 from lib.search.ray import connected
 
 WHERE = "train_on_ray"
@@ -73,7 +72,7 @@ def train_on_ray(
     with connected(address, workers, WHERE):
         last = trainer.fit().checkpoint
     with last.as_directory() as folder:
-        return checkpoints.load(Path(folder, KEPT), Optimizer(momentum, lr=LR)).params
+        return checkpoints.load(Path(folder, KEPT), new_optimizer()).params
 
 
 def _rank(config):

@@ -25,11 +25,10 @@ import torch.distributed as dist
 
 from lib import checkpoints
 from lib.experiments.command import main
-from lib.experiments.ranks import EVERY, LR, all_reduce, loopback, ranks, returned, run_ranks, trained
+from lib.experiments.ranks import EVERY, all_reduce, loopback, new_optimizer, ranks, returned, run_ranks, trained
 from lib.experiments.runs import Experiment, Run
 from lib.experiments.second_order import flat
 from lib.machine import ROOT
-from lib.optimizers import Optimizer, momentum
 from lib.referees.throughput import begun, processes, wait_for
 
 MODULE = "lib.referees.killed_ranks"
@@ -95,7 +94,7 @@ def drive(folder) -> None:
     from lib.experiments.ray_ranks import train_on_ray
 
     params = train_on_ray(STEPS, 2, folder, pause=PAUSE)
-    checkpoints.save(Path(folder, "final.npz"), params, Optimizer(momentum, lr=LR))
+    checkpoints.save(Path(folder, "final.npz"), params, new_optimizer())
 
 
 # How to start them, and what the command line of a rank says.
@@ -130,7 +129,7 @@ def restarted(launcher: str, wait: float = 0.0) -> dict:
         wait_for(ended, LIMIT, "the end of the training")
         if running.returncode:
             raise RuntimeError(f"{launcher} failed: {Path(folder, 'words').read_text()[-2000:]}")
-        params, _, _ = checkpoints.load(Path(folder, "final.npz"), Optimizer(momentum, lr=LR))
+        params, _, _ = checkpoints.load(Path(folder, "final.npz"), new_optimizer())
     peaceful = run_ranks(trained, 2, STEPS)[0][-1]
     return {
         "seconds from the kill to the next checkpoint": went_on - killed,
