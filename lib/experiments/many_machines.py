@@ -108,7 +108,7 @@ def ring_sum(rank: int, size: int, vector: np.ndarray):
         size: how many workers there are.
         vector: (d,); it is left alone.
 
-    Source: Patarasuk & Yuan 2009, doi 10.1016/j.jpdc.2008.09.002, section 4.
+    Source: Patarasuk & Yuan 2009, doi 10.1016/j.jpdc.2008.09.002.
     """
     chunks = np.pad(vector, (0, -len(vector) % size)).reshape(size, -1)
     for step in range(size - 1):
@@ -197,7 +197,7 @@ def delayed_descent(gradient: Callable, x: np.ndarray, lr: float, delay: int, st
     Returns:
         (steps + 1, *x.shape)
 
-    Source: Lian et al. 2015, arXiv 1506.08272, equation 4, with the same delay at every step.
+    Source: Lian et al. 2015, arXiv 1506.08272, with the same delay at every step.
     """
     check_range(LENGTH, "lr", lr, "delayed_descent")
     delay = check_range(WHOLE, "delay", delay, "delayed_descent")

@@ -63,8 +63,11 @@ def noticed(number: int, patience: float) -> dict:
     with tempfile.TemporaryDirectory() as folder, ranks(sums, 3, folder, seconds=patience) as started:
         wait_for(lambda: len(list(Path(folder).iterdir())) == 3, LIMIT, "the first sums")
         time.sleep(0.5)
-        os.kill(started[2].process.pid, number)
-        began = time.monotonic()
+        signaled, began = lambda: os.kill(started[2].process.pid, number), time.monotonic()
+        signaled()
+        told = lambda: all(it.words.poll() for it in started[:2])
+        # A stopped process goes on if anyone, such as a shell, continues it: it is stopped again.
+        wait_for(lambda: told() or (number == signal.SIGSTOP and signaled()), LIMIT, "word of the others")
         found = returned(started[:2], LIMIT)
     return {
         "ranks that noticed": len(found),
