@@ -118,7 +118,7 @@ def test_workers_part_until_they_meet():
     assert largest(often[0], seldom[0]) == 0
     assert largest(often[5], seldom[5]) > 1e-4
     # By hand: each worker six steps of its own shards, and their mean.
-    nets, n = [], len(split().x)
+    nets, n = [], len(split().x_train)
     for worker in range(4):
         params, optimizer = net(), Optimizer(gradient_descent, lr=0.1)
         for batch in itertools.islice(batches(n, 40), 6):
