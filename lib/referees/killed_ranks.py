@@ -84,7 +84,17 @@ def torchrun(folder) -> list[str]:
     """The command that trains in two ranks under torchrun."""
     elastic = ["--nproc-per-node", "2", "--max-restarts", "3", "--rdzv-backend", "c10d"]
     here = ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
-    program = ["-m", "lib.experiments.ranks", str(folder), "--steps", str(STEPS), "--pause", str(PAUSE)]
+    program = [
+        "-m",
+        "lib.experiments.ranks",
+        str(folder),
+        "--steps",
+        str(STEPS),
+        "--pause",
+        str(PAUSE),
+        "--seconds",
+        "30",
+    ]
     return [sys.executable, "-m", "torch.distributed.run", *elastic, *here, *program]
 
 
