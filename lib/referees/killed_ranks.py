@@ -43,7 +43,10 @@ LIMIT = 240.0  # seconds for what must come
 
 
 def sums(folder) -> dict:
-    """A rank that adds up vectors until something fails: what that was, and when."""
+    """A rank that adds up vectors until something fails, and then leaves: what that was, and when.
+
+    Who waits for a dead rank itself fails at once; who waits for one of those, when that has left.
+    """
     mine, done = Path(folder, str(dist.get_rank())), 0
     while True:
         try:
@@ -51,7 +54,9 @@ def sums(folder) -> dict:
         except RuntimeError as error:
             # Its words have addresses and paths in them, so here are but some of them.
             told = re.search(r"connection (reset|closed) by peer|timed? ?out", str(error), re.IGNORECASE)
-            return {"sums": done, "at": time.monotonic(), "told": told[0].lower() if told else str(error)}
+            at = time.monotonic()
+            dist.destroy_process_group()  # as at the end of a program: who waits for this one learns of it
+            return {"sums": done, "at": at, "told": told[0].lower() if told else str(error)}
         done += 1
         mine.touch()
         time.sleep(0.01)
