@@ -35,17 +35,23 @@ def shards(batch: np.ndarray, workers: int) -> list[np.ndarray]:
     return np.array_split(batch, workers)
 
 
-def averaged_gradient(loss: Callable, params, x, y, parts: list[np.ndarray], weighted: bool = True):
+def averaged_gradient(loss, params, x, y, parts, weighted=True):
     """The gradient of a batch from those of its shards, each of which a worker could compute.
 
     Args:
         loss: function (params, x, y) -> the mean over these examples.
+        params: dict of arrays.
+        x, y: one example a row.
         parts: of the batch, as `shards` makes them.
         weighted: by how many examples a shard has. Without, the mean of means is the mean of the batch only if all
             shards are equally large.
     """
-    gradients = (value_and_grad(lambda params, it=part: loss(params, x[it], y[it]))(params)[1] for part in parts)
-    return accumulate(gradients, [len(part) for part in parts] if weighted else None)
+
+    def gradient(part):
+        return value_and_grad(lambda params: loss(params, x[part], y[part]))(params)[1]
+
+    sizes = [len(part) for part in parts] if weighted else None
+    return accumulate(map(gradient, parts), sizes)
 
 
 def data_parallel(

@@ -202,10 +202,13 @@ def ring_all_reduce(vector: np.ndarray) -> np.ndarray:
         arrived = coming.numpy()
 
 
-def shared_gradient(params: dict, x, y, batch: np.ndarray, add: Callable = all_reduce) -> dict:
+def shared_gradient(params, x, y, batch, add=all_reduce):
     """The gradient of a batch, in each rank of a group, of which each computes that of its shard.
 
     Args:
+        params: dict of arrays.
+        x, y: one example a row.
+        batch: indices of examples.
         add: function (d,) -> (d,), the sum over the ranks.
     """
     part = shards(batch, dist.get_world_size())[dist.get_rank()]
@@ -224,7 +227,7 @@ def new_optimizer() -> Optimizer:
     return Optimizer(momentum, lr=LR, momentum=MOMENTUM)
 
 
-def training(steps: int, path=None, add: Callable = all_reduce) -> Iterator[tuple[dict, Optimizer]]:
+def training(steps, path=None, add=all_reduce):
     """What each rank of a group runs. It goes on from the checkpoint ``path``, if that is there.
 
     Yields:
