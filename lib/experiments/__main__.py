@@ -14,13 +14,14 @@ os.environ |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}
 os.environ |= {"TF_NUM_INTRAOP_THREADS": "1", "TF_ENABLE_ONEDNN_OPTS": "0"}
 
 from lib.experiments.agent import AGENT
+from lib.experiments.batches import LARGE_BATCHES
 from lib.experiments.breeds import BREEDS
 from lib.experiments.command import main
 from lib.experiments.digits import DIGITS
 from lib.experiments.language import LANGUAGE
 from lib.experiments.words import WORDS
 
-EXPERIMENTS = (DIGITS, BREEDS, AGENT, LANGUAGE, WORDS)
+EXPERIMENTS = (DIGITS, BREEDS, AGENT, LANGUAGE, WORDS, LARGE_BATCHES)
 
 if __name__ == "__main__":
     main(EXPERIMENTS)

@@ -18,15 +18,21 @@ from lib.machine import ROOT
 UNITS = "seconds: of wall clock; megabytes: the largest memory that the process held, or the GPU"
 
 
-def main(experiments: Sequence[Experiment], arguments: Sequence[str] | None = None, root: Path = ROOT) -> None:
+def main(
+    experiments: Sequence[Experiment],
+    arguments: Sequence[str] | None = None,
+    root: Path = ROOT,
+    module: str = "lib.experiments",
+) -> None:
     """List the experiments, or run one; its exit status is 0, 1 if jobs failed or a check did, 2 if nothing was begun.
 
     Args:
         experiments: that there are.
         arguments: those of the command line by default.
         root: of the folders ``results`` and ``runs``.
+        module: that is run, for the record and the help.
     """
-    parsing, commands = parser(experiments)
+    parsing, commands = parser(experiments, module)
     given = parsing.parse_args(arguments)
     if given.name is None:
         width = max(len(it.name) for it in experiments)
@@ -42,8 +48,9 @@ def main(experiments: Sequence[Experiment], arguments: Sequence[str] | None = No
         commands[given.name].exit(130, "\nStopped. The same command goes on from here.\n")
 
 
-def parser(experiments) -> tuple[argparse.ArgumentParser, dict]:
-    whole = argparse.ArgumentParser(prog="python -m lib.experiments", description="Run an experiment, or list them.")
+def parser(experiments, module) -> tuple[argparse.ArgumentParser, dict]:
+    whole = argparse.ArgumentParser(prog=f"python -m {module}", description="Run an experiment, or list them.")
+    whole.set_defaults(module=module)
     names = whole.add_subparsers(dest="name", metavar="NAME")
     commands = {}
     for it in experiments:
@@ -199,7 +206,7 @@ def extend(experiment, jobs, given, place, path, folder) -> int:
     for job in jobs:
         if given.again or job in done:  # a kill may have come between the row and this
             checkpoint(folder, job).unlink(missing_ok=True)
-    words = [f"python -m lib.experiments {experiment.name} --device {given.device} --seeds {given.seeds}"]
+    words = [f"python -m {given.module} {experiment.name} --device {given.device} --seeds {given.seeds}"]
     words += [f"--{name.replace('_', '-')} {getattr(given, name)}" for name in experiment.options]
     record |= {"about": experiment.about, "command": " ".join(words), "units": UNITS}
     record |= place | {"side by side": max(given.jobs, record.get("side by side", 1)) if done else given.jobs}

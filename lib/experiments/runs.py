@@ -292,7 +292,7 @@ def train_all(experiment: Experiment, runs: list[tuple[dict, dict]], side: int =
                 bar.update()
             return
         context = multiprocessing.get_context("spawn")
-        pool = ProcessPoolExecutor(side, mp_context=context, initializer=_end_with_parent)
+        pool = ProcessPoolExecutor(side, mp_context=context, initializer=end_with_parent)
         try:
             futures = {pool.submit(attempt, experiment, job, run): job for job, run in runs}
             for future in as_completed(futures):
@@ -305,7 +305,7 @@ def train_all(experiment: Experiment, runs: list[tuple[dict, dict]], side: int =
             pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _end_with_parent():
+def end_with_parent():
     """A process whose parent is killed must not go on beside the next command."""
 
     def watch():

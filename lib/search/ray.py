@@ -300,7 +300,7 @@ def _trained(run, settings, scheduler, storage, address, cpus, workers, failures
 def _fitted(run, state, settings, scheduler, storage, address, cpus, workers, failures):
     """Run to the end, or on to it; the paths of the last checkpoints."""
     begun = str(storage / EXPERIMENT)
-    with _connected(address, workers):
+    with connected(address, workers):
         trainable = tune.with_resources(tune.with_parameters(Member, run=run), {"cpu": cpus})
         if _restorable(Path(begun)):
             tuner = tune.Tuner.restore(begun, trainable=trainable, resume_errored=True)
@@ -369,8 +369,9 @@ def _check_same(run, settings, storage):
 
 
 @contextmanager
-def _connected(address, workers):
-    """Ray, on this machine alone or at an address; what is there already is used, and stays."""
+def connected(address, workers, where=WHERE):
+    """Ray, on this machine alone, with so many workers, or at an address; what is there already is used, and stays.
+    ``where`` begins the error messages."""
     quiet = {
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",
         "RAY_USAGE_STATS_ENABLED": "0",
@@ -384,14 +385,14 @@ def _connected(address, workers):
         here = {"num_cpus": workers, "object_store_memory": STORE, "include_dashboard": False}
         here |= {"_node_ip_address": "127.0.0.1"}
         if address:
-            _check_answers(address)
+            _check_answers(address, where)
         try:
             ray.init(address or "local", log_to_driver=False, logging_level="error", **({} if address else here))
         except ConnectionError as error:
             if not address:
                 raise
             raise ValueError(
-                f"{WHERE}: no Ray cluster lets this process in at the address {address!r} ({error}); is the token in "
+                f"{where}: no Ray cluster lets this process in at the address {address!r} ({error}); is the token in "
                 "RAY_AUTH_TOKEN_PATH that of its nodes?"
             ) from None
     try:
@@ -404,15 +405,15 @@ def _connected(address, workers):
                 os.environ.pop(name, None)
 
 
-def _check_answers(address):
+def _check_answers(address, where):
     """Asks first, since Ray waits for minutes where nobody is, and then ends the process."""
     host, _, port = address.rpartition(":")
     if not host or not port.isdecimal():
-        raise ValueError(f"{WHERE}: address must be host:port of a Ray cluster, got {address!r}.")
+        raise ValueError(f"{where}: address must be host:port of a Ray cluster, got {address!r}.")
     try:
         socket.create_connection((host, int(port)), timeout=10).close()
     except (OSError, OverflowError) as error:
-        raise ValueError(f"{WHERE}: nobody answers at the address {address!r} ({error}); start a node there: ray start "
+        raise ValueError(f"{where}: nobody answers at the address {address!r} ({error}); start a node there: ray start "
                          "--head.") from None  # fmt: skip
 
 

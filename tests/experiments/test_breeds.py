@@ -293,14 +293,6 @@ def test_rows_begin_as_recorded(what):
         np.testing.assert_allclose(found[series][0], old["numbers"][series][0], rtol=0 if here else 500 * EPS)
 
 
-def test_the_record_is_whole():
-    key = lambda it: json.dumps(it, sort_keys=True)
-    options = {"source": "drawn", "size": 32}
-    assert sorted(key(row["job"]) for row in RECORD["rows"]) == sorted(
-        key(it | options) for it in jobs(seeds=3, small=False, **options)
-    )
-
-
 def test_no_optimizer_is_best_at_the_edge_of_its_rates(means):
     for net, rates in RATES.items():
         for name in rates:

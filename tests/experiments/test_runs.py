@@ -563,9 +563,16 @@ def test_experiments_are_listed(capsys):
 # ---------- the first one ----------
 
 
+NOT_YET = {"agent", "language"}  # have no record; who makes one strikes it out here
+
+
 @pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda it: it.name)
 def test_the_record_is_whole(experiment):
-    record = records.read(ROOT / "results" / f"{experiment.name}.json")
+    path = ROOT / "results" / f"{experiment.name}.json"
+    assert path.exists() == (experiment.name not in NOT_YET)
+    if experiment.name in NOT_YET:
+        return
+    record = records.read(path)
     options = {name: default for name, (default, _) in experiment.options.items()}
     jobs = [job | options for job in experiment.jobs(seeds=experiment.seeds, small=False, **options)]
     found = [row["job"] for row in record["rows"]]

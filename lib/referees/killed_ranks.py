@@ -1,0 +1,188 @@
+"""What becomes of a training when one of its ranks is killed, or hangs.
+
+    python -m lib.referees.killed_ranks
+
+The record, ``results/killed_ranks.json``, has each case three times:
+
+- ``killed``    of three ranks that add up gradients by gloo, one gets SIGKILL: when do the others notice?
+- ``hanging``   one gets SIGSTOP instead, as if its machine hung: the others wait for `PATIENCE` seconds
+- ``torchrun``  a rank of two gets SIGKILL under torchrun, in the middle: is the training, which goes on from its last
+  checkpoint, that of ranks whom nobody killed?
+- ``ray``       the same under Ray Train
+"""
+
+import os
+import re
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import torch.distributed as dist
+
+from lib import checkpoints
+from lib.experiments.command import main
+from lib.experiments.ranks import EVERY, all_reduce, loopback, new_optimizer, ranks, returned, run_ranks, trained
+from lib.experiments.runs import Experiment, Run
+from lib.experiments.second_order import flat
+from lib.machine import ROOT
+from lib.referees.throughput import begun, processes, wait_for
+
+MODULE = "lib.referees.killed_ranks"
+PATIENCE = (
+    5.0  # seconds for which a rank waits for another, in the case of one that hangs; gloo's default is 30 minutes
+)
+STEPS, PAUSE = 60, 0.1  # of a training, and the seconds it waits after each of them
+LIMIT = 240.0  # seconds for what must come
+
+
+# Who notices
+
+
+def sums(folder) -> dict:
+    """A rank that adds up vectors until something fails, and then leaves: what that was, and when.
+
+    Who waits for a dead rank itself fails at once; who waits for one of those, when that has left.
+    """
+    mine, done = Path(folder, str(dist.get_rank())), 0
+    while True:
+        try:
+            all_reduce(np.ones(1000))
+        except RuntimeError as error:
+            # Its words have addresses and paths in them, so here are but some of them.
+            told = re.search(r"connection (reset|closed) by peer|timed? ?out", str(error), re.IGNORECASE)
+            at = time.monotonic()
+            dist.destroy_process_group()  # as at the end of a program: who waits for this one learns of it
+            return {"sums": done, "at": at, "told": told[0].lower() if told else str(error)}
+        done += 1
+        mine.touch()
+        time.sleep(0.01)
+
+
+def noticed(number: int, patience: float) -> dict:
+    """When two ranks notice that the third got a signal: the seconds, and whether each was told of its connection.
+    (The clock ``time.monotonic`` is the same in all processes of a machine.)"""
+    with tempfile.TemporaryDirectory() as folder, ranks(sums, 3, folder, seconds=patience) as started:
+        wait_for(lambda: len(list(Path(folder).iterdir())) == 3, LIMIT, "the first sums")
+        time.sleep(0.5)
+        signaled, began = lambda: os.kill(started[2].process.pid, number), time.monotonic()
+        signaled()
+        told = lambda: all(it.words.poll() for it in started[:2])
+        # A stopped process goes on if anyone, such as a shell, continues it: it is stopped again.
+        wait_for(lambda: told() or (number == signal.SIGSTOP and signaled()), LIMIT, "word of the others")
+        found = returned(started[:2], LIMIT)
+    return {
+        "ranks that noticed": len(found),
+        "seconds until the first": min(it["at"] for it in found) - began,
+        "seconds until the last": max(it["at"] for it in found) - began,
+        "told of the connection": sum("connection" in it["told"] for it in found),
+    }
+
+
+# Who goes on
+
+
+def torchrun(folder) -> list[str]:
+    """The command that trains in two ranks under torchrun."""
+    elastic = ["--nproc-per-node", "2", "--max-restarts", "3", "--rdzv-backend", "c10d"]
+    here = ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
+    program = [
+        "-m",
+        "lib.experiments.ranks",
+        str(folder),
+        "--steps",
+        str(STEPS),
+        "--pause",
+        str(PAUSE),
+        "--seconds",
+        "30",
+    ]
+    return [sys.executable, "-m", "torch.distributed.run", *elastic, *here, *program]
+
+
+def under_ray(folder) -> list[str]:
+    """The command that trains in two ranks under Ray Train."""
+    return [sys.executable, "-c", f"from {MODULE} import drive; drive({str(folder)!r})"]
+
+
+def drive(folder) -> None:
+    from lib.experiments.ray_ranks import train_on_ray
+
+    params = train_on_ray(STEPS, 2, folder, pause=PAUSE)
+    checkpoints.save(Path(folder, "final.npz"), params, new_optimizer())
+
+
+# How to start them, and what the command line of a rank says.
+LAUNCHERS = {"torchrun": (torchrun, "lib.experiments.ranks"), "ray": (under_ray, "ray::RayTrainWorker")}
+
+
+def restarted(launcher: str, wait: float = 0.0) -> dict:
+    """Kill a rank after its first checkpoint, ``wait`` seconds later, and compare what is trained in the end with what
+    two ranks train in peace.
+
+    Raises:
+        RuntimeError, TimeoutError: it did not come to its end.
+    """
+    command, title = LAUNCHERS[launcher]
+    with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, processes() as (start, alive):
+        environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": loopback(), "OMP_NUM_THREADS": "1"}
+
+        def launch():
+            with open(Path(folder, "words"), "w") as words:
+                return start(command(folder), cwd=folder, env=environment, stdout=words, stderr=subprocess.STDOUT)
+
+        saved = lambda: [it.stat().st_mtime for it in Path(folder).glob("**/checkpoint.npz")]
+        running = begun(launch, saved, 1, LIMIT)
+        time.sleep(wait)
+        # A launcher's own command line may hold the name, too; the ranks are the youngest.
+        them = sorted((it for it in alive() if title in " ".join(it.cmdline())), key=lambda it: it.create_time())
+        them[-1].kill()
+        killed = time.time()
+        ended = lambda: running.poll() is not None
+        wait_for(lambda: max(saved()) > killed + PAUSE or ended(), LIMIT, "a checkpoint after the kill")
+        went_on = max(saved())
+        wait_for(ended, LIMIT, "the end of the training")
+        if running.returncode:
+            raise RuntimeError(f"{launcher} failed: {Path(folder, 'words').read_text()[-2000:]}")
+        params, _, _ = checkpoints.load(Path(folder, "final.npz"), new_optimizer())
+    peaceful = run_ranks(trained, 2, STEPS)[0][-1]
+    return {
+        "seconds from the kill to the next checkpoint": went_on - killed,
+        "equal to the bit": int(np.array_equal(flat(params), peaceful)),
+        "largest deviation": float(np.abs(flat(params) - peaceful).max()),
+    }
+
+
+def jobs(seeds: int, small: bool) -> list[dict]:
+    """The small version is that of one rank that is killed."""
+    return [{"case": case, "seed": seed} for case in (["killed"] if small else CASES) for seed in range(seeds)]
+
+
+CASES = {
+    "killed": lambda wait: noticed(signal.SIGKILL, 120.0),
+    "hanging": lambda wait: noticed(signal.SIGSTOP, PATIENCE),
+    "torchrun": lambda wait: restarted("torchrun", wait),
+    "ray": lambda wait: restarted("ray", wait),
+}
+
+
+def train(job: dict, run: Run) -> dict:
+    """The numbers of a job; its seed draws the moment of the kill."""
+    return CASES[job["case"]](np.random.default_rng(job["seed"]).uniform(0, EVERY * PAUSE))
+
+
+KILLED_RANKS = Experiment(
+    "killed_ranks",
+    "What becomes of a training when one of its ranks is killed, or hangs.",
+    cost="five minutes",
+    jobs=jobs,
+    train=train,
+    packages=("numpy", "torch", "ray"),
+    tolerance=lambda job: None,
+)
+
+if __name__ == "__main__":
+    main([KILLED_RANKS], ["killed_ranks", *sys.argv[1:]], module=MODULE)
