@@ -107,7 +107,7 @@
       if (!this.#now.lr) return `Before the step ${now} of ${units} units are dead: all their dots are at or below 0.`;
       const newly = count(this.dead.map((dead, unit) => dead && !before[unit]));
       const step = `After one step at ${setting(this.#now.lr)}`;
-      return `${step}, ${now} of ${units} units are dead; ${newly} of them were not before.`;
+      return `${step}, ${now} of ${units} units are dead; ${newly} of them ${newly === 1 ? "was" : "were"} not before.`;
     }
 
     draw() {
