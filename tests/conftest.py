@@ -33,6 +33,13 @@ def mounted(tag, page, **attributes):
     return page.locator(tag)
 
 
+def complaints_of_axe(page, tag) -> list:
+    """What axe finds wrong with an element for readers with a screen reader, a keyboard or weak eyes."""
+    page.add_script_tag(path=ROOT / "node_modules" / "axe-core" / "axe.min.js")
+    results = page.evaluate("tag => axe.run(tag)", tag)
+    return [(it["id"], it["nodes"][0]["html"]) for it in results["violations"]]
+
+
 @pytest.fixture(scope="session")
 def book() -> Path:
     """The folder of the built HTML book."""

@@ -10,7 +10,7 @@ import pytest
 from lib.landscapes import LANDSCAPES
 from lib.optimizers import RULES
 from lib.optimizers.rule import first_state
-from tests.conftest import ROOT, mounted
+from tests.conftest import ROOT, complaints_of_axe, mounted
 
 # A rate at which plain gradient descent stays on the map for 200 steps, as RAdam does, which begins with four of its
 # steps; the adaptive rules take longer ones.
@@ -357,9 +357,7 @@ def test_axe_finds_nothing(page, book_url, theme, width):
     page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
     playground = mount(page, landscape="ravine", optimizer="adam")
     playground.get_by_role("button", name="Keep path").click()
-    page.add_script_tag(path=ROOT / "node_modules" / "axe-core" / "axe.min.js")
-    results = page.evaluate("axe.run('optimizer-playground')")
-    assert [(it["id"], it["nodes"][0]["html"]) for it in results["violations"]] == []
+    assert complaints_of_axe(page, "optimizer-playground") == []
 
 
 @pytest.mark.parametrize("name", ["Start, x", "learning rate", "Adam", "Reset"])

@@ -13,7 +13,7 @@ from lib.experiments.population import HANDICAPPED, Toy
 from lib.figures import MINIMUM, PALETTE, on_dark
 from lib.search.population import train_population
 from lib.search.strategies import AddNoise, BinaryTournament
-from tests.conftest import ROOT, mounted
+from tests.conftest import ROOT, complaints_of_axe, mounted
 
 TAG = "population-playground"
 mount = partial(mounted, TAG)
@@ -484,9 +484,7 @@ def test_axe_finds_nothing(page, book_url, theme, width):
     page.goto(f"{book_url}/intro.html")
     page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
     mount(page, members=4)
-    page.add_script_tag(path=ROOT / "node_modules" / "axe-core" / "axe.min.js")
-    results = page.evaluate(f"axe.run('{TAG}')")
-    assert [(it["id"], it["nodes"][0]["html"]) for it in results["violations"]] == []
+    assert complaints_of_axe(page, TAG) == []
 
 
 @pytest.mark.parametrize("width", [320, 390])

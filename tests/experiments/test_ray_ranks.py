@@ -3,8 +3,6 @@ tests/referees/test_killed_ranks.py."""
 
 import pytest
 
-pytest.importorskip("ray", reason="Ray is not installed")
-
 from lib.experiments.ray_ranks import train_on_ray
 
 
