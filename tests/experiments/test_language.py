@@ -10,14 +10,16 @@ import pytest
 import torch
 
 from lib.dialects.torch import DIALECTS
-from lib.experiments import language
+from lib.experiments import language, records
 from lib.experiments.corpus import Tokens, characters, mean_by_group
 from lib.experiments.language import CONTEXT, LANGUAGE, NETS, RATES, groups, losses_of, net_of, optimizers_of
-from lib.experiments.runs import attempt
+from lib.experiments.runs import Run, attempt
+from lib.machine import ROOT
 from lib.optimizers import RULES
 from lib.referees.torch import make
 from tests.experiments.stopping import resumed
 
+RECORD = records.read(ROOT / "results" / "language.json")
 TEXT = characters()
 SHORT = Tokens(TEXT.train, TEXT.validation[: 10 * CONTEXT + 1], TEXT.vocabulary)
 
@@ -175,3 +177,45 @@ def test_a_run_that_leaves_the_numbers_has_none(lr):
     assert found["sample"] == []
     assert len(found["train losses"]) < 2
     json.dumps(found, allow_nan=False)
+
+
+# ---------- the record ----------
+
+
+@pytest.fixture(scope="module")
+def means():
+    """The validation loss of each net, optimizer and rate, over the seeds."""
+    return records.table(RECORD["rows"]).groupby(["net", "optimizer", "lr"])["validation loss"].mean()
+
+
+@pytest.mark.parametrize("what", [("gru", "momentum"), ("transformer", "adam")])
+def test_rows_begin_as_recorded(what, monkeypatch):
+    """50 steps of a job without a schedule: the same bits where the record was made, elsewhere within three times the
+    range over seeds."""
+    monkeypatch.setattr(language, "data", lambda: TEXT)
+    monkeypatch.setattr(language, "EVERY", 50)
+    keys = dict(zip(("net", "optimizer"), what, strict=True)) | {"lr": RATES[what[0]][what[1]][2]}
+    rows = [row for row in RECORD["rows"] if keys.items() <= row["job"].items()]
+    old = next(row for row in rows if row["job"]["seed"] == 0)
+    found = language.train(old["job"] | {"steps": 50}, Run())
+    place = records.place(LANGUAGE, "cpu")
+    here = {name: RECORD[name] for name in place} == place
+    for series in "train losses", "validation losses":
+        then = [row["numbers"][series][0] for row in rows]
+        allowed = 0 if here else 3 * (max(then) - min(then))
+        assert abs(found[series][0] - old["numbers"][series][0]) <= allowed, series
+
+
+def test_no_optimizer_is_best_at_the_edge_of_its_rates(means):
+    for net, optimizers in RATES.items():
+        for name, rates in optimizers.items():
+            assert means.loc[net, name].idxmin() not in (rates[0], rates[-1]), (net, name)
+
+
+def test_the_lesson_of_the_record(means):
+    """Each at its best rate: the recurrent net hardly minds who steps it, the Transformer does."""
+    best = means.groupby(["net", "optimizer"]).min()
+    behind = lambda net: best[net, "gradient_descent"] - best[net, "adam"]
+    assert behind("transformer") > 0.5 > 0.2 > behind("gru") > 0.1
+    for net in NETS:
+        assert best[net].idxmin() == "muon"
