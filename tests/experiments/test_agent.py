@@ -48,7 +48,7 @@ def numbers(what, **run):
 )
 def test_a_stopped_run_goes_on_to_the_bit(name, optimizer, tmp_path, monkeypatch):
     """The ring, here of 300 transitions, has gone round when the run is stopped."""
-    for constant, value in {"CAPACITY": 300, "FIRST": 200, "EVERY": 200, "EPISODES": 5}.items():
+    for constant, value in {"CAPACITY": 300, "FIRST": 200, "EVERY": {name: 200}, "EPISODES": 5}.items():
         monkeypatch.setattr(agent, constant, value)
     what = job(environment=name, optimizer=optimizer, copy_every=70, steps=800)
     run = {"path": tmp_path / "run.npz", "of": {}}
@@ -114,6 +114,10 @@ def test_a_run_that_diverges_has_a_row():
 def test_jobs():
     all_jobs = jobs(2, small=False)
     assert len(all_jobs) == len({str(it) for it in all_jobs})
+    assert [it["seed"] for it in all_jobs] == sorted(it["seed"] for it in all_jobs)
+    late = [it for it in jobs(6, small=False) if it["seed"] == 5]  # on the cart, ten seeds compare the optimizers
+    assert {it["environment"] for it in late} == {"CartPole-v1"}
+    assert len(late) == sum(map(len, RATES.values()))
     for name, environment, seed in itertools.product(RATES, ACTIONS, (0, 1)):
         rates = {it["lr"] for it in all_jobs if (it["optimizer"], it["environment"]) == (name, environment)}
         assert rates >= set(RATES[name])
