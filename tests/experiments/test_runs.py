@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import pickle
 import random
 import re
 import signal
@@ -561,6 +562,12 @@ def test_experiments_are_listed(capsys):
 
 
 # ---------- the first one ----------
+
+
+@pytest.mark.parametrize("experiment", EXPERIMENTS, ids=lambda it: it.name)
+def test_it_can_be_handed_to_another_process(experiment):
+    """With ``--jobs 2`` it is; a lambda in it could not be."""
+    assert pickle.loads(pickle.dumps(experiment)) == experiment
 
 
 NOT_YET = {"agent"}  # have no record; who makes one strikes it out here
