@@ -22,7 +22,7 @@ from scipy.stats import trim_mean
 
 from lib.agent import Agent, ReplayBuffer, Worlds, explore, greedy_episodes
 from lib.checks import COUNT, SHARE, check_range
-from lib.experiments.runs import Experiment, Run
+from lib.experiments.runs import Experiment, Run, chaotic
 from lib.networks import dense_layers, he
 from lib.optimizers import RULES, Optimizer
 
@@ -141,10 +141,6 @@ def train(job: dict, run: Run) -> dict:
     return numbers
 
 
-def tolerance(job: dict) -> None:
-    """Roundings grow until each run is another."""
-
-
 AGENT = Experiment(
     "agent",
     "Agents that learn by five optimizers, each at six rates, on two environments.",
@@ -153,7 +149,7 @@ AGENT = Experiment(
     train=train,
     packages=("numpy", "gymnasium"),
     seeds=10,
-    tolerance=tolerance,
+    tolerance=chaotic,
 )
 
 

@@ -21,7 +21,7 @@ from functools import partial
 import numpy as np
 
 from lib.experiments import corpus
-from lib.experiments.runs import Experiment, Run
+from lib.experiments.runs import Experiment, Run, chaotic
 from lib.optimizers import RULES, Optimizer
 from lib.schedules import cosine, linear, warm_up
 
@@ -188,10 +188,6 @@ def sample_of(net, temperature: float = 0.7, seed: int = 0) -> np.ndarray:
     return sample(net, prompt, 200, temperature, seed)
 
 
-def tolerance(job: dict) -> None:
-    """Roundings grow until each run is another."""
-
-
 LANGUAGE = Experiment(
     "language",
     "A recurrent net and a Transformer on the book's text, with eight optimizers, each at five rates.",
@@ -200,5 +196,5 @@ LANGUAGE = Experiment(
     train=train,
     packages=("numpy", "torch"),
     seeds=3,
-    tolerance=tolerance,
+    tolerance=chaotic,
 )
