@@ -26,15 +26,13 @@ import torch.distributed as dist
 from lib import checkpoints
 from lib.experiments.command import main
 from lib.experiments.ranks import EVERY, all_reduce, loopback, new_optimizer, ranks, returned, run_ranks, trained
-from lib.experiments.runs import Experiment, Run
+from lib.experiments.runs import Experiment, Run, chaotic
 from lib.experiments.second_order import flat
 from lib.machine import ROOT
 from lib.referees.throughput import begun, processes, wait_for
 
 MODULE = "lib.referees.killed_ranks"
-PATIENCE = (
-    5.0  # seconds for which a rank waits for another, in the case of one that hangs; gloo's default is 30 minutes
-)
+PATIENCE = 5.0  # seconds for which a rank waits for one that hangs; gloo's default is 30 minutes
 STEPS, PAUSE = 60, 0.1  # of a training, and the seconds it waits after each of them
 LIMIT = 240.0  # seconds for what must come
 
@@ -89,17 +87,8 @@ def torchrun(folder) -> list[str]:
     """The command that trains in two ranks under torchrun."""
     elastic = ["--nproc-per-node", "2", "--max-restarts", "3", "--rdzv-backend", "c10d"]
     here = ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
-    program = [
-        "-m",
-        "lib.experiments.ranks",
-        str(folder),
-        "--steps",
-        str(STEPS),
-        "--pause",
-        str(PAUSE),
-        "--seconds",
-        "30",
-    ]
+    program = ["-m", "lib.experiments.ranks", str(folder)]
+    program += f"--steps {STEPS} --pause {PAUSE} --seconds 30".split()
     return [sys.executable, "-m", "torch.distributed.run", *elastic, *here, *program]
 
 
@@ -181,7 +170,7 @@ KILLED_RANKS = Experiment(
     jobs=jobs,
     train=train,
     packages=("numpy", "torch", "ray"),
-    tolerance=lambda job: None,
+    tolerance=chaotic,
 )
 
 if __name__ == "__main__":

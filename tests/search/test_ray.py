@@ -11,9 +11,6 @@ import types
 
 import numpy as np
 import pytest
-
-pytest.importorskip("ray", reason="Ray is not installed")
-
 from ray.tune.schedulers import ASHAScheduler, PopulationBasedTraining
 from ray.tune.schedulers.pbt import _explore
 
