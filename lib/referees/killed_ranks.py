@@ -11,6 +11,7 @@ The record, ``results/killed_ranks.json``, has each case three times:
 - ``ray``       the same under Ray Train
 """
 
+import contextlib
 import os
 import re
 import signal
@@ -109,11 +110,11 @@ LAUNCHERS = {"torchrun": (torchrun, "lib.experiments.ranks"), "ray": (under_ray,
 
 
 def restarted(launcher: str, wait: float = 0.0) -> dict:
-    """Kill a rank after its first checkpoint, ``wait`` seconds later, and compare what is trained in the end with what
-    two ranks train in peace.
+    """Kill a rank ``wait`` seconds after its third checkpoint, and compare what is trained in the end with what two
+    ranks train in peace. (After the first Ray begins anew: it takes note of a checkpoint a second or two later.)
 
     Raises:
-        RuntimeError, TimeoutError: it did not come to its end.
+        RuntimeError, TimeoutError: it did not come to its end, or began at the first step again.
     """
     command, title = LAUNCHERS[launcher]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, processes() as (start, alive):
@@ -123,23 +124,34 @@ def restarted(launcher: str, wait: float = 0.0) -> dict:
             with open(Path(folder, "words"), "w") as words:
                 return start(command(folder), cwd=folder, env=environment, stdout=words, stderr=subprocess.STDOUT)
 
-        saved = lambda: [it.stat().st_mtime for it in Path(folder).glob("**/checkpoint.npz")]
-        running = begun(launch, saved, 1, LIMIT)
+        seen = {}  # when it left checkpoints, by their moments and paths
+
+        def saved():
+            for path in Path(folder).glob("**/checkpoint.npz"):
+                with contextlib.suppress(FileNotFoundError):  # Ray keeps the last two
+                    at = path.stat().st_mtime
+                    seen[at, path] = at
+            return seen
+
+        running = begun(launch, saved, 3, LIMIT)
         time.sleep(wait)
         # A launcher's own command line may hold the name, too; the ranks are the youngest.
         them = sorted((it for it in alive() if title in " ".join(it.cmdline())), key=lambda it: it.create_time())
         them[-1].kill()
         killed = time.time()
-        ended = lambda: running.poll() is not None
-        wait_for(lambda: max(saved()) > killed + PAUSE or ended(), LIMIT, "a checkpoint after the kill")
-        went_on = max(saved())
+        later = lambda: [at for at in saved().values() if at > killed + PAUSE]
+        ended = lambda: saved() and running.poll() is not None
+        wait_for(lambda: later() or ended(), LIMIT, "a checkpoint after the kill")
         wait_for(ended, LIMIT, "the end of the training")
-        if running.returncode:
+        if running.returncode or not later():
             raise RuntimeError(f"{launcher} failed: {Path(folder, 'words').read_text()[-2000:]}")
+        if len(later()) == STEPS // EVERY:  # the bits would be the same
+            raise RuntimeError(f"{launcher} has trained again from the first step, not from a checkpoint.")
         params, _, _ = checkpoints.load(Path(folder, "final.npz"), new_optimizer())
     peaceful = run_ranks(trained, 2, STEPS)[0][-1]
     return {
-        "seconds from the kill to the next checkpoint": went_on - killed,
+        "seconds from the kill to the next checkpoint": min(later()) - killed,
+        "checkpoints made again": len(seen) - STEPS // EVERY,
         "equal to the bit": int(np.array_equal(flat(params), peaceful)),
         "largest deviation": float(np.abs(flat(params) - peaceful).max()),
     }

@@ -107,6 +107,17 @@ def test_goes_on_from_a_checkpoint(alone, tmp_path):
     assert np.abs(flat(params) - alone[39]).max() < ROUNDINGS
 
 
+def test_goes_on_and_does_not_begin_anew(alone, tmp_path):
+    """To begin anew would give the same bits: a checkpoint with other parameters in it tells the two apart."""
+    run_ranks(keep_training, 2, tmp_path, 20, limit=LIMIT)
+    optimizer = new_optimizer()
+    params, _, _ = checkpoints.load(tmp_path / "checkpoint.npz", optimizer)
+    checkpoints.save(tmp_path / "checkpoint.npz", {name: 2 * x for name, x in params.items()}, optimizer)
+    run_ranks(keep_training, 2, tmp_path, 30, limit=LIMIT)
+    params, _, _ = checkpoints.load(tmp_path / "final.npz", optimizer)
+    assert np.abs(flat(params) - alone[29]).max() > 0.1
+
+
 # Processes
 
 
