@@ -120,15 +120,42 @@ def losses_of(net, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return torch.cat(losses).double().numpy(), following.flatten().numpy()
 
 
-def train(job: dict, run: Run) -> dict:
-    """The numbers of a job; None for those that a run that left the finite numbers does not have."""
+def batch(random: np.random.Generator):
+    """Windows of the training text at random places, each a context and one more character: a tensor of whole numbers
+    (batch, context + 1)."""
     import torch
+
+    starts = random.integers(0, len(data().train) - CONTEXT, BATCH)
+    return torch.from_numpy(data().train[starts[:, None] + np.arange(CONTEXT + 1)])
+
+
+def step(net, optimizers: list[tuple[list[str], Optimizer]], windows) -> float:
+    """The loss of a batch; then a step of what `optimizers_of` gave, by its gradients, clipped.
+
+    Raises:
+        FloatingPointError: they are not finite.
+    """
     from torch.nn.functional import cross_entropy
     from torch.nn.utils import clip_grad_norm_
 
-    text, net, epochs = data(), net_of(job["net"], job["seed"]), job["steps"] // EVERY
-    params = dict(net.named_parameters())
-    optimizers, random = optimizers_of(job, params), np.random.default_rng([job["seed"], 1])
+    logits, _ = net(windows[:, :-1])
+    loss, params = cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()), dict(net.named_parameters())
+    net.zero_grad()
+    loss.backward()
+    if not clip_grad_norm_(params.values(), 1.0).isfinite():
+        raise FloatingPointError("the gradient is not finite")
+    for names, optimizer in optimizers:
+        grads = {name: params[name].grad for name in names}
+        for name, x in optimizer.step({name: params[name].detach() for name in names}, grads).items():
+            params[name].data = x
+    return loss.item()
+
+
+def train(job: dict, run: Run) -> dict:
+    """The numbers of a job; None for those that a run that left the finite numbers does not have."""
+    net, epochs = net_of(job["net"], job["seed"]), job["steps"] // EVERY
+    optimizers = optimizers_of(job, dict(net.named_parameters()))
+    random = np.random.default_rng([job["seed"], 1])
     found = {"train losses": [], "validation losses": [], "losses by frequency": [], "steps by frequency": []}
     if run.state:
         net.load_state_dict(run.state["net"])
@@ -136,30 +163,15 @@ def train(job: dict, run: Run) -> dict:
         for (_, optimizer), (t, state) in zip(optimizers, run.state["optimizers"], strict=True):
             optimizer.t, optimizer.state = t, state
 
-    def step(windows):
-        """The loss of a batch, and the vectors of tokens before the step that it makes."""
-        logits, _ = net(windows[:, :-1])
-        loss, before = cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()), net.tokens.weight.detach()
-        net.zero_grad()
-        loss.backward()
-        if not clip_grad_norm_(params.values(), 1.0).isfinite():
-            raise FloatingPointError("the gradient is not finite")
-        for names, optimizer in optimizers:
-            grads = {name: params[name].grad for name in names}
-            for name, x in optimizer.step({name: params[name].detach() for name in names}, grads).items():
-                params[name].data = x
-        return loss.item(), before
-
     for epoch in run.bar(epochs):
         losses = []
         try:
             for _ in range(EVERY):
-                starts = random.integers(0, len(text.train) - CONTEXT, BATCH)
-                loss, before = step(torch.from_numpy(text.train[starts[:, None] + np.arange(CONTEXT + 1)]))
-                losses.append(loss)
+                before = net.tokens.weight.detach()
+                losses.append(step(net, optimizers, batch(random)))
         except FloatingPointError:
             break
-        each, following = losses_of(net, text.validation)
+        each, following = losses_of(net, data().validation)
         moved = (net.tokens.weight.detach() - before).double().pow(2).mean(dim=1).sqrt().numpy()
         found["train losses"].append(float(np.mean(losses)))
         found["validation losses"].append(float(each.mean()))
