@@ -1,6 +1,7 @@
 """Two language models, character by character, trained with eight optimizers, each at several rates.
 
     python -m lib.experiments language
+    python -m lib.experiments warm_ups
 
 The text is the book's own prose (`lib.experiments.corpus`); the nets are those of `lib.networks.language`, at their
 starts, and trained in PyTorch, in float32, with the rules of `lib.optimizers`. All gradients are clipped to norm 1. The
@@ -13,6 +14,8 @@ seed draws the start and the batches. The record, ``results/language.json``, has
 - ``steps by frequency``: by how much a step changes an entry of the vectors of such characters: the root of the mean
   square, the mean over one step of every 50;
 - ``sample``: of seed 0, 200 characters that the trained net writes, as their numbers.
+
+``results/warm_ups.json`` has Adagrad and Adam in the Transformer again, after the warm-up that AdamW and Muon have.
 """
 
 import functools
@@ -23,7 +26,7 @@ import numpy as np
 from lib.experiments import corpus
 from lib.experiments.runs import Experiment, Run
 from lib.optimizers import RULES, Optimizer
-from lib.schedules import cosine, linear, warm_up
+from lib.schedules import constant, cosine, linear, warm_up
 
 NETS = {"gru": {"units": 128}, "transformer": {"units": 96, "blocks": 2, "heads": 4}}
 CONTEXT, BATCH, EVERY, GROUPS = 64, 32, 50, 5
@@ -52,6 +55,7 @@ RATES = {
 # AdamW and Muon warm up, then follow a cosine to 0; what Muon does not step, AdamW does, at this rate.
 WARM_UP, DECAY, BESIDE_MUON = 40, 0.1, 0.03
 PROMPT = "The learning rate "
+WARMED = {"adagrad": (0.01, 0.03, 0.1), "adam": (3e-3, 0.01, 0.03)}
 SMALL = {"transformer": {"gradient_descent": (1.0,), "adam": (3e-3,), "muon": (0.1,)}}
 
 
@@ -63,6 +67,17 @@ def jobs(seeds: int, small: bool) -> list[dict]:
         for seed in range(seeds)
         for net, optimizers in nets.items()
         for name, rates in optimizers.items()
+        for lr in rates
+    ]
+
+
+def warmed_jobs(seeds: int, small: bool) -> list[dict]:
+    """The Transformer with a warm-up to a constant rate, seed 0 first; the small version has 50 steps."""
+    job = {"net": "transformer", "warm_up": WARM_UP, "steps": EVERY if small else 400}
+    return [
+        job | {"optimizer": name, "lr": lr, "seed": seed}
+        for seed in range(seeds)
+        for name, rates in WARMED.items()
         for lr in rates
     ]
 
@@ -93,14 +108,15 @@ def net_of(name: str, seed: int):
 
 def optimizers_of(job: dict, params: dict) -> list[tuple[list[str], Optimizer]]:
     """For each optimizer of a job, the names of what it steps: for Muon the matrices between the vectors of tokens and
-    places and the layer of logits."""
+    places and the layer of logits. Where a job has a ``warm_up``, the rate rises for so many steps, then stays."""
     name, lr = job["optimizer"], job["lr"]
     scheduled = partial(warm_up, steps=WARM_UP, shape=linear)
     falling = lambda lr: partial(scheduled, then=partial(cosine, lr=lr, steps=job["steps"] - WARM_UP))
     if name == "adamw":
         return [([*params], Optimizer(RULES[name], lr=falling(lr), weight_decay=DECAY))]
     if name != "muon":
-        return [([*params], Optimizer(RULES[name], lr=lr))]
+        warmed = partial(warm_up, steps=job.get("warm_up"), shape=linear, then=partial(constant, lr=lr))
+        return [([*params], Optimizer(RULES[name], lr=warmed if "warm_up" in job else lr))]
     hidden = [key for key, x in params.items() if x.ndim == 2 and key.split(".")[0] in ("cells", "blocks")]
     beside = Optimizer(RULES["adamw"], lr=falling(BESIDE_MUON), weight_decay=DECAY)
     muon = Optimizer(RULES[name], lr=falling(lr), weight_decay=DECAY)
@@ -209,6 +225,17 @@ LANGUAGE = Experiment(
     "A recurrent net and a Transformer on the book's text, with eight optimizers, each at five rates.",
     cost="an hour and a quarter of one core",
     jobs=jobs,
+    train=train,
+    packages=("numpy", "torch"),
+    seeds=3,
+    tolerance=tolerance,
+)
+
+WARM_UPS = Experiment(
+    "warm_ups",
+    "The Transformer of the experiment on language with two of its optimizers, after a warm-up.",
+    cost="six minutes of one core",
+    jobs=warmed_jobs,
     train=train,
     packages=("numpy", "torch"),
     seeds=3,
