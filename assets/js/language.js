@@ -22,10 +22,10 @@
   const SKELETON = `<div class="playground language" role="group" aria-label="Playground: what a net writes">
     <div class="playground-map">
       <svg role="img" focusable="false">
-        <g class="language-levels"></g>
         <g class="playground-ticks"></g>
         <g class="language-others"></g>
         <path class="playground-line"></path>
+        <g class="language-levels"></g>
       </svg>
     </div>
     <div class="playground-words"><p role="status"></p><pre></pre></div>
