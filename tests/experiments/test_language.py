@@ -12,7 +12,7 @@ import torch
 from lib.dialects.torch import DIALECTS
 from lib.experiments import language, records
 from lib.experiments.corpus import Tokens, characters, mean_by_group
-from lib.experiments.language import CONTEXT, LANGUAGE, NETS, RATES, groups, losses_of, net_of, optimizers_of
+from lib.experiments.language import CONTEXT, LANGUAGE, NETS, RATES, WARMED, groups, losses_of, net_of, optimizers_of
 from lib.experiments.runs import Run, attempt
 from lib.machine import ROOT
 from lib.optimizers import RULES
@@ -20,6 +20,7 @@ from lib.referees.torch import make
 from tests.experiments.stopping import resumed
 
 RECORD = records.read(ROOT / "results" / "language.json")
+WARM_UPS = records.read(ROOT / "results" / "warm_ups.json")
 TEXT = characters()
 SHORT = Tokens(TEXT.train, TEXT.validation[: 10 * CONTEXT + 1], TEXT.vocabulary)
 
@@ -53,6 +54,12 @@ def test_jobs():
             for a, b in itertools.pairwise(rates):  # half a decade apart
                 assert b / a == pytest.approx(math.sqrt(10), rel=0.06)
     assert len(language.jobs(3, small=True)) == 9
+    warmed = language.warmed_jobs(3, small=False)
+    assert [it["seed"] for it in warmed] == sorted(it["seed"] for it in warmed)
+    assert {(it["optimizer"], it["lr"]) for it in warmed} == {(a, lr) for a, rates in WARMED.items() for lr in rates}
+    assert all(lr in RATES["transformer"][name] for name, rates in WARMED.items() for lr in rates)
+    assert all(it["warm_up"] == 2 and it["net"] == "transformer" and it["steps"] == 400 for it in warmed)
+    assert {it["steps"] for it in language.warmed_jobs(1, small=True)} == {3}
 
 
 # ---------- training is what torch does ----------
@@ -106,6 +113,14 @@ def test_muon_steps_the_hidden_matrices():
     for optimizer, lr in (muon, 0.2), (beside, language.BESIDE_MUON):
         rates = [optimizer.hyperparameters_at(step)["lr"] for step in range(6)]
         assert rates == pytest.approx([rate("adamw", lr, step) for step in range(6)])
+
+
+def test_a_warm_up_ends_at_a_constant_rate():
+    params = dict(net_of("gru", 0).named_parameters())
+    [(names, optimizer)] = optimizers_of(job("gru", "adagrad", 0.2) | {"warm_up": 4}, params)
+    assert names == [*params]
+    rates = [optimizer.hyperparameters_at(step)["lr"] for step in (0, 1, 3, 4, 5, 400)]
+    assert rates == pytest.approx([0, 0.05, 0.15, 0.2, 0.2, 0.2])
 
 
 def test_the_seed_decides_start_and_batches(monkeypatch):
@@ -188,22 +203,39 @@ def means():
     return records.table(RECORD["rows"]).groupby(["net", "optimizer", "lr"])["validation loss"].mean()
 
 
-@pytest.mark.parametrize("what", [("gru", "momentum"), ("transformer", "adam")])
-def test_rows_begin_as_recorded(what, monkeypatch):
+@pytest.mark.parametrize(
+    ("record", "what", "lr"),
+    [
+        (RECORD, ("gru", "momentum"), RATES["gru"]["momentum"][2]),
+        (RECORD, ("transformer", "adam"), RATES["transformer"]["adam"][2]),
+        (WARM_UPS, ("transformer", "adagrad"), WARMED["adagrad"][1]),
+    ],
+)
+def test_rows_begin_as_recorded(record, what, lr, monkeypatch):
     """50 steps of a job without a schedule: the same bits where the record was made, elsewhere within three times the
     range over seeds."""
     monkeypatch.setattr(language, "data", lambda: TEXT)
     monkeypatch.setattr(language, "EVERY", 50)
-    keys = dict(zip(("net", "optimizer"), what, strict=True)) | {"lr": RATES[what[0]][what[1]][2]}
-    rows = [row for row in RECORD["rows"] if keys.items() <= row["job"].items()]
+    keys = dict(zip(("net", "optimizer"), what, strict=True)) | {"lr": lr}
+    rows = [row for row in record["rows"] if keys.items() <= row["job"].items()]
     old = next(row for row in rows if row["job"]["seed"] == 0)
     found = language.train(old["job"] | {"steps": 50}, Run())
-    place = records.place(LANGUAGE, "cpu")
-    here = {name: RECORD[name] for name in place} == place
+    place = records.place(LANGUAGE, "cpu") | {"experiment": record["experiment"]}
+    here = {name: record[name] for name in place} == place
     for series in "train losses", "validation losses":
         then = [row["numbers"][series][0] for row in rows]
         allowed = 0 if here else 3 * (max(then) - min(then))
         assert abs(found[series][0] - old["numbers"][series][0]) <= allowed, series
+
+
+def test_the_lesson_of_the_warm_ups(means):
+    """Adagrad gains much, on every seed, and is not best at an edge; Adam catches up with AdamW, which has one, too."""
+    warmed = records.table(WARM_UPS["rows"]).set_index(["optimizer", "lr", "seed"])["validation loss"]
+    assert len(warmed) == 18
+    by_rate = warmed.groupby(["optimizer", "lr"]).mean()
+    assert by_rate["adagrad"].idxmin() == WARMED["adagrad"][1]
+    assert warmed["adagrad", WARMED["adagrad"][1]].max() < means["transformer", "adagrad"].min() - 0.3
+    assert by_rate["adam"].min() < means["transformer", "adamw"].min() + 0.02 < means["transformer", "adam"].min()
 
 
 def test_no_optimizer_is_best_at_the_edge_of_its_rates(means):
