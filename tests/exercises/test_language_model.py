@@ -119,6 +119,7 @@ WRONG = [
     (6, lambda z, T: z / T, "it is the softmax"),
     (6, lambda z, T: tempered(z, T**2), "half the logits"),
     (6, naive, "overflow"),
+    (6, lambda z, T: tempered(np.clip(z, -50, 50), T), "the softmax still"),
     (6, lambda z, T: softmax(z / T), "divide by 0"),
     (6, lambda z, T: tempered(z, max(T, 0.5)), "the likeliest token has probability 1"),
     (6, lambda z, T: tempered(z, min(T, 9.0)), "equally likely"),
