@@ -59,6 +59,7 @@ def test_every_control(here):
     assert slider.get_attribute("aria-valuetext") == "0.003"
     net.select_option("Recurrent net")  # which has Adam, too
     assert optimizer.input_value() == "Adam"
+    assert run_of(playground) == RUNS["Recurrent net"]["Adam"][0]
     assert playground.locator("pre").text_content() == "The rate a < b & c"
     assert optimizer.locator("option").all_text_contents() == ["Adam", "Muon"]
     optimizer.select_option("Muon")
