@@ -13,7 +13,7 @@ RUNS = {
         "Descent": [[1.0, [3.5, 2.5], "oo sure\nthe $\\e$"], [3.0, [9.0], ""]],
         "Adam": [[0.001, [2.4, 2.0], "low"], [0.003, [2.2, 1.75], "the best"], [0.01, [2.9, 2.6], "high"]],
     },
-    "Recurrent net": {"Adam": [[0.01, [2.0, 1.5], "a < b & c"]], "Muon": [[0.1, [1.9, 1.4], "Muon wrote"]]},
+    "Recurrent net": {"Muon": [[0.1, [1.9, 1.4], "Muon wrote"]], "Adam": [[0.01, [2.0, 1.5], "a < b & c"]]},
 }
 COLORS = {"Descent": ["#000000", "#ffffff"], "Adam": ["#77231c", "#ffb9b2"], "Muon": ["#b75600", "#ed8c36"]}
 DATA = {
@@ -61,7 +61,7 @@ def test_every_control(here):
     assert optimizer.input_value() == "Adam"
     assert run_of(playground) == RUNS["Recurrent net"]["Adam"][0]
     assert playground.locator("pre").text_content() == "The rate a < b & c"
-    assert optimizer.locator("option").all_text_contents() == ["Adam", "Muon"]
+    assert optimizer.locator("option").all_text_contents() == ["Muon", "Adam"]
     optimizer.select_option("Muon")
     net.select_option("Transformer")  # which has no Muon
     assert optimizer.input_value() == "Descent"
