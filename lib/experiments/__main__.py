@@ -18,7 +18,7 @@ from lib.experiments.batches import LARGE_BATCHES
 from lib.experiments.breeds import BREEDS
 from lib.experiments.command import main
 from lib.experiments.digits import DIGITS
-from lib.experiments.language import LANGUAGE, WARM_UPS
+from lib.experiments.language_model import LANGUAGE, WARM_UPS
 from lib.experiments.words import WORDS
 
 EXPERIMENTS = (DIGITS, BREEDS, AGENT, LANGUAGE, WARM_UPS, WORDS, LARGE_BATCHES)
