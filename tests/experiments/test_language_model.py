@@ -12,7 +12,17 @@ import torch
 from lib.dialects.torch import DIALECTS
 from lib.experiments import language_model, records
 from lib.experiments.corpus import Tokens, characters, mean_by_group
-from lib.experiments.language_model import CONTEXT, LANGUAGE, NETS, RATES, WARMED, groups, losses_of, net_of, optimizers_of
+from lib.experiments.language_model import (
+    CONTEXT,
+    LANGUAGE,
+    NETS,
+    RATES,
+    WARMED,
+    groups,
+    losses_of,
+    net_of,
+    optimizers_of,
+)
 from lib.experiments.runs import Run, attempt
 from lib.machine import ROOT
 from lib.optimizers import RULES
