@@ -4,7 +4,7 @@ window.checks = {
   // Wait for the mathematics, the images, the playgrounds and the converters.
   async settle() {
     await window.MathJax?.startup?.promise;
-    const elements = "optimizer-playground, population-playground, units-playground, optimizer-converter";
+    const elements = "optimizer-playground, population-playground, units-playground, language-playground, optimizer-converter";
     await Promise.all([...document.querySelectorAll(elements)].map((it) => it.ready));
     await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
   },
@@ -27,7 +27,7 @@ window.checks = {
     const text = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
     while (text.nextNode()) {
       const e = text.currentNode.parentElement;
-      const own = "optimizer-playground, population-playground, units-playground, optimizer-converter";
+      const own = "optimizer-playground, population-playground, units-playground, language-playground, optimizer-converter";
       if (e.closest(`mjx-container, pre, code, script, style, ${own}`)) continue;
       const found = text.currentNode.data.match(markup);
       if (found) faults.push(`raw markup "${found[0]}" in ${this.describe(e)}`);

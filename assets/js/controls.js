@@ -1,5 +1,5 @@
-// What the playgrounds share (playground.js, population.js, units.js): sliders, words, colors, attributes that may be wrong, and
-// how such an element opens, computes and draws.
+// What the playgrounds share (playground.js, population.js, units.js, language.js): sliders, words, colors, attributes
+// that may be wrong, and how such an element opens, computes and draws.
 // A classic script, loaded before theirs, because a page opened from disk may load no modules.
 globalThis.playgroundControls = (() => {
   "use strict";

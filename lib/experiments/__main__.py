@@ -18,10 +18,10 @@ from lib.experiments.batches import LARGE_BATCHES
 from lib.experiments.breeds import BREEDS
 from lib.experiments.command import main
 from lib.experiments.digits import DIGITS
-from lib.experiments.language import LANGUAGE
+from lib.experiments.language_model import LANGUAGE, WARM_UPS
 from lib.experiments.words import WORDS
 
-EXPERIMENTS = (DIGITS, BREEDS, AGENT, LANGUAGE, WORDS, LARGE_BATCHES)
+EXPERIMENTS = (DIGITS, BREEDS, AGENT, LANGUAGE, WARM_UPS, WORDS, LARGE_BATCHES)
 
 if __name__ == "__main__":
     main(EXPERIMENTS)

@@ -10,9 +10,19 @@ import pytest
 import torch
 
 from lib.dialects.torch import DIALECTS
-from lib.experiments import language, records
+from lib.experiments import language_model, records
 from lib.experiments.corpus import Tokens, characters, mean_by_group
-from lib.experiments.language import CONTEXT, LANGUAGE, NETS, RATES, groups, losses_of, net_of, optimizers_of
+from lib.experiments.language_model import (
+    CONTEXT,
+    LANGUAGE,
+    NETS,
+    RATES,
+    WARMED,
+    groups,
+    losses_of,
+    net_of,
+    optimizers_of,
+)
 from lib.experiments.runs import Run, attempt
 from lib.machine import ROOT
 from lib.optimizers import RULES
@@ -20,6 +30,7 @@ from lib.referees.torch import make
 from tests.experiments.stopping import resumed
 
 RECORD = records.read(ROOT / "results" / "language.json")
+WARM_UPS = records.read(ROOT / "results" / "warm_ups.json")
 TEXT = characters()
 SHORT = Tokens(TEXT.train, TEXT.validation[: 10 * CONTEXT + 1], TEXT.vocabulary)
 
@@ -27,9 +38,9 @@ SHORT = Tokens(TEXT.train, TEXT.validation[: 10 * CONTEXT + 1], TEXT.vocabulary)
 @pytest.fixture(autouse=True)
 def short(monkeypatch):
     """Little to validate on, and every third step."""
-    monkeypatch.setattr(language, "data", lambda: SHORT)
-    monkeypatch.setattr(language, "EVERY", 3)
-    monkeypatch.setattr(language, "WARM_UP", 2)
+    monkeypatch.setattr(language_model, "data", lambda: SHORT)
+    monkeypatch.setattr(language_model, "EVERY", 3)
+    monkeypatch.setattr(language_model, "WARM_UP", 2)
 
 
 def job(net="gru", optimizer="adam", lr=None, steps=6, seed=0):
@@ -43,7 +54,7 @@ def numbers(what):
 
 
 def test_jobs():
-    found = language.jobs(3, small=False)
+    found = language_model.jobs(3, small=False)
     assert [it["seed"] for it in found] == sorted(it["seed"] for it in found)
     assert len(found) == 3 * 2 * 8 * 5
     assert NETS.keys() == RATES.keys()
@@ -52,7 +63,13 @@ def test_jobs():
         for rates in optimizers.values():
             for a, b in itertools.pairwise(rates):  # half a decade apart
                 assert b / a == pytest.approx(math.sqrt(10), rel=0.06)
-    assert len(language.jobs(3, small=True)) == 9
+    assert len(language_model.jobs(3, small=True)) == 9
+    warmed = language_model.warmed_jobs(3, small=False)
+    assert [it["seed"] for it in warmed] == sorted(it["seed"] for it in warmed)
+    assert {(it["optimizer"], it["lr"]) for it in warmed} == {(a, lr) for a, rates in WARMED.items() for lr in rates}
+    assert all(lr in RATES["transformer"][name] for name, rates in WARMED.items() for lr in rates)
+    assert all(it["warm_up"] == 2 and it["net"] == "transformer" and it["steps"] == 400 for it in warmed)
+    assert {it["steps"] for it in language_model.warmed_jobs(1, small=True)} == {3}
 
 
 # ---------- training is what torch does ----------
@@ -103,15 +120,23 @@ def test_muon_steps_the_hidden_matrices():
     parts = ("query", "key", "value", "mix", "hidden", "out")
     assert hidden == [f"blocks.{block}.{part}.weight" for block in (0, 1) for part in parts]
     assert len(rest) == len(dict(net_of("transformer", 0).named_parameters())) - 12
-    for optimizer, lr in (muon, 0.2), (beside, language.BESIDE_MUON):
+    for optimizer, lr in (muon, 0.2), (beside, language_model.BESIDE_MUON):
         rates = [optimizer.hyperparameters_at(step)["lr"] for step in range(6)]
         assert rates == pytest.approx([rate("adamw", lr, step) for step in range(6)])
+
+
+def test_a_warm_up_ends_at_a_constant_rate():
+    params = dict(net_of("gru", 0).named_parameters())
+    [(names, optimizer)] = optimizers_of(job("gru", "adagrad", 0.2) | {"warm_up": 4}, params)
+    assert names == [*params]
+    rates = [optimizer.hyperparameters_at(step)["lr"] for step in (0, 1, 3, 4, 5, 400)]
+    assert rates == pytest.approx([0, 0.05, 0.15, 0.2, 0.2, 0.2])
 
 
 def test_the_seed_decides_start_and_batches(monkeypatch):
     """Two runs of a seed are the same to the bit."""
     assert numbers(job(seed=1)) == numbers(job(seed=1)) != numbers(job(seed=2))
-    monkeypatch.setattr(language, "net_of", lambda name, seed: net_of(name, 1))
+    monkeypatch.setattr(language_model, "net_of", lambda name, seed: net_of(name, 1))
     assert numbers(job(seed=1))["train losses"] != numbers(job(seed=2))["train losses"]
 
 
@@ -143,7 +168,7 @@ def test_steps_of_vectors_are_by_group():
     starts = np.random.default_rng([0, 1]).integers(0, len(TEXT.train) - 64, 32)
     read = np.unique(TEXT.train[starts[:, None] + np.arange(64)])
     assert 40 < len(read) < len(net.tokens.weight)
-    language.EVERY = 1  # the fixture puts it back
+    language_model.EVERY = 1  # the fixture puts it back
     expected = mean_by_group(np.isin(np.arange(len(net.tokens.weight)), read) * 0.01, np.arange(94), groups())
     assert numbers(job(lr=0.01, steps=1))["steps by frequency"] == pytest.approx(expected, rel=1e-3)
     assert expected[0] == 0.01 > expected[-1]
@@ -188,22 +213,39 @@ def means():
     return records.table(RECORD["rows"]).groupby(["net", "optimizer", "lr"])["validation loss"].mean()
 
 
-@pytest.mark.parametrize("what", [("gru", "momentum"), ("transformer", "adam")])
-def test_rows_begin_as_recorded(what, monkeypatch):
+@pytest.mark.parametrize(
+    ("record", "what", "lr"),
+    [
+        (RECORD, ("gru", "momentum"), RATES["gru"]["momentum"][2]),
+        (RECORD, ("transformer", "adam"), RATES["transformer"]["adam"][2]),
+        (WARM_UPS, ("transformer", "adagrad"), WARMED["adagrad"][1]),
+    ],
+)
+def test_rows_begin_as_recorded(record, what, lr, monkeypatch):
     """50 steps of a job without a schedule: the same bits where the record was made, elsewhere within three times the
     range over seeds."""
-    monkeypatch.setattr(language, "data", lambda: TEXT)
-    monkeypatch.setattr(language, "EVERY", 50)
-    keys = dict(zip(("net", "optimizer"), what, strict=True)) | {"lr": RATES[what[0]][what[1]][2]}
-    rows = [row for row in RECORD["rows"] if keys.items() <= row["job"].items()]
+    monkeypatch.setattr(language_model, "data", lambda: TEXT)
+    monkeypatch.setattr(language_model, "EVERY", 50)
+    keys = dict(zip(("net", "optimizer"), what, strict=True)) | {"lr": lr}
+    rows = [row for row in record["rows"] if keys.items() <= row["job"].items()]
     old = next(row for row in rows if row["job"]["seed"] == 0)
-    found = language.train(old["job"] | {"steps": 50}, Run())
-    place = records.place(LANGUAGE, "cpu")
-    here = {name: RECORD[name] for name in place} == place
+    found = language_model.train(old["job"] | {"steps": 50}, Run())
+    place = records.place(LANGUAGE, "cpu") | {"experiment": record["experiment"]}
+    here = {name: record[name] for name in place} == place
     for series in "train losses", "validation losses":
         then = [row["numbers"][series][0] for row in rows]
         allowed = 0 if here else 3 * (max(then) - min(then))
         assert abs(found[series][0] - old["numbers"][series][0]) <= allowed, series
+
+
+def test_the_lesson_of_the_warm_ups(means):
+    """Adagrad gains much, on every seed, and is not best at an edge; Adam catches up with AdamW, which has one, too."""
+    warmed = records.table(WARM_UPS["rows"]).set_index(["optimizer", "lr", "seed"])["validation loss"]
+    assert len(warmed) == 18
+    by_rate = warmed.groupby(["optimizer", "lr"]).mean()
+    assert by_rate["adagrad"].idxmin() == WARMED["adagrad"][1]
+    assert warmed["adagrad", WARMED["adagrad"][1]].max() < means["transformer", "adagrad"].min() - 0.3
+    assert by_rate["adam"].min() < means["transformer", "adamw"].min() + 0.02 < means["transformer", "adam"].min()
 
 
 def test_no_optimizer_is_best_at_the_edge_of_its_rates(means):

@@ -1,6 +1,7 @@
 """Two language models, character by character, trained with eight optimizers, each at several rates.
 
     python -m lib.experiments language
+    python -m lib.experiments warm_ups
 
 The text is the book's own prose (`lib.experiments.corpus`); the nets are those of `lib.networks.language`, at their
 starts, and trained in PyTorch, in float32, with the rules of `lib.optimizers`. All gradients are clipped to norm 1. The
@@ -13,6 +14,8 @@ seed draws the start and the batches. The record, ``results/language.json``, has
 - ``steps by frequency``: by how much a step changes an entry of the vectors of such characters: the root of the mean
   square, the mean over one step of every 50;
 - ``sample``: of seed 0, 200 characters that the trained net writes, as their numbers.
+
+``results/warm_ups.json`` has Adagrad and Adam in the Transformer again, after the warm-up that AdamW and Muon have.
 """
 
 import functools
@@ -23,7 +26,7 @@ import numpy as np
 from lib.experiments import corpus
 from lib.experiments.runs import Experiment, Run, chaotic
 from lib.optimizers import RULES, Optimizer
-from lib.schedules import cosine, linear, warm_up
+from lib.schedules import constant, cosine, linear, warm_up
 
 NETS = {"gru": {"units": 128}, "transformer": {"units": 96, "blocks": 2, "heads": 4}}
 CONTEXT, BATCH, EVERY, GROUPS = 64, 32, 50, 5
@@ -52,6 +55,7 @@ RATES = {
 # AdamW and Muon warm up, then follow a cosine to 0; what Muon does not step, AdamW does, at this rate.
 WARM_UP, DECAY, BESIDE_MUON = 40, 0.1, 0.03
 PROMPT = "The learning rate "
+WARMED = {"adagrad": (0.01, 0.03, 0.1), "adam": (3e-3, 0.01, 0.03)}
 SMALL = {"transformer": {"gradient_descent": (1.0,), "adam": (3e-3,), "muon": (0.1,)}}
 
 
@@ -63,6 +67,17 @@ def jobs(seeds: int, small: bool) -> list[dict]:
         for seed in range(seeds)
         for net, optimizers in nets.items()
         for name, rates in optimizers.items()
+        for lr in rates
+    ]
+
+
+def warmed_jobs(seeds: int, small: bool) -> list[dict]:
+    """The Transformer with a warm-up to a constant rate, seed 0 first; the small version has 50 steps."""
+    job = {"net": "transformer", "warm_up": WARM_UP, "steps": EVERY if small else 400}
+    return [
+        job | {"optimizer": name, "lr": lr, "seed": seed}
+        for seed in range(seeds)
+        for name, rates in WARMED.items()
         for lr in rates
     ]
 
@@ -93,14 +108,15 @@ def net_of(name: str, seed: int):
 
 def optimizers_of(job: dict, params: dict) -> list[tuple[list[str], Optimizer]]:
     """For each optimizer of a job, the names of what it steps: for Muon the matrices between the vectors of tokens and
-    places and the layer of logits."""
+    places and the layer of logits. Where a job has a ``warm_up``, the rate rises for so many steps, then stays."""
     name, lr = job["optimizer"], job["lr"]
     scheduled = partial(warm_up, steps=WARM_UP, shape=linear)
     falling = lambda lr: partial(scheduled, then=partial(cosine, lr=lr, steps=job["steps"] - WARM_UP))
     if name == "adamw":
         return [([*params], Optimizer(RULES[name], lr=falling(lr), weight_decay=DECAY))]
     if name != "muon":
-        return [([*params], Optimizer(RULES[name], lr=lr))]
+        warmed = partial(warm_up, steps=job.get("warm_up"), shape=linear, then=partial(constant, lr=lr))
+        return [([*params], Optimizer(RULES[name], lr=warmed if "warm_up" in job else lr))]
     hidden = [key for key, x in params.items() if x.ndim == 2 and key.split(".")[0] in ("cells", "blocks")]
     beside = Optimizer(RULES["adamw"], lr=falling(BESIDE_MUON), weight_decay=DECAY)
     muon = Optimizer(RULES[name], lr=falling(lr), weight_decay=DECAY)
@@ -120,15 +136,42 @@ def losses_of(net, tokens: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return torch.cat(losses).double().numpy(), following.flatten().numpy()
 
 
-def train(job: dict, run: Run) -> dict:
-    """The numbers of a job; None for those that a run that left the finite numbers does not have."""
+def batch(random: np.random.Generator):
+    """Windows of the training text at random places, each a context and one more character: a tensor of whole numbers
+    (batch, context + 1)."""
     import torch
+
+    starts = random.integers(0, len(data().train) - CONTEXT, BATCH)
+    return torch.from_numpy(data().train[starts[:, None] + np.arange(CONTEXT + 1)])
+
+
+def step(net, optimizers: list[tuple[list[str], Optimizer]], windows) -> float:
+    """The loss of a batch; then a step of what `optimizers_of` gave, by its gradients, clipped.
+
+    Raises:
+        FloatingPointError: they are not finite.
+    """
     from torch.nn.functional import cross_entropy
     from torch.nn.utils import clip_grad_norm_
 
-    text, net, epochs = data(), net_of(job["net"], job["seed"]), job["steps"] // EVERY
-    params = dict(net.named_parameters())
-    optimizers, random = optimizers_of(job, params), np.random.default_rng([job["seed"], 1])
+    logits, _ = net(windows[:, :-1])
+    loss, params = cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()), dict(net.named_parameters())
+    net.zero_grad()
+    loss.backward()
+    if not clip_grad_norm_(params.values(), 1.0).isfinite():
+        raise FloatingPointError("the gradient is not finite")
+    for names, optimizer in optimizers:
+        grads = {name: params[name].grad for name in names}
+        for name, x in optimizer.step({name: params[name].detach() for name in names}, grads).items():
+            params[name].data = x
+    return loss.item()
+
+
+def train(job: dict, run: Run) -> dict:
+    """The numbers of a job; None for those that a run that left the finite numbers does not have."""
+    net, epochs = net_of(job["net"], job["seed"]), job["steps"] // EVERY
+    optimizers = optimizers_of(job, dict(net.named_parameters()))
+    random = np.random.default_rng([job["seed"], 1])
     found = {"train losses": [], "validation losses": [], "losses by frequency": [], "steps by frequency": []}
     if run.state:
         net.load_state_dict(run.state["net"])
@@ -136,30 +179,15 @@ def train(job: dict, run: Run) -> dict:
         for (_, optimizer), (t, state) in zip(optimizers, run.state["optimizers"], strict=True):
             optimizer.t, optimizer.state = t, state
 
-    def step(windows):
-        """The loss of a batch, and the vectors of tokens before the step that it makes."""
-        logits, _ = net(windows[:, :-1])
-        loss, before = cross_entropy(logits.flatten(0, 1), windows[:, 1:].flatten()), net.tokens.weight.detach()
-        net.zero_grad()
-        loss.backward()
-        if not clip_grad_norm_(params.values(), 1.0).isfinite():
-            raise FloatingPointError("the gradient is not finite")
-        for names, optimizer in optimizers:
-            grads = {name: params[name].grad for name in names}
-            for name, x in optimizer.step({name: params[name].detach() for name in names}, grads).items():
-                params[name].data = x
-        return loss.item(), before
-
     for epoch in run.bar(epochs):
         losses = []
         try:
             for _ in range(EVERY):
-                starts = random.integers(0, len(text.train) - CONTEXT, BATCH)
-                loss, before = step(torch.from_numpy(text.train[starts[:, None] + np.arange(CONTEXT + 1)]))
-                losses.append(loss)
+                before = net.tokens.weight.detach()
+                losses.append(step(net, optimizers, batch(random)))
         except FloatingPointError:
             break
-        each, following = losses_of(net, text.validation)
+        each, following = losses_of(net, data().validation)
         moved = (net.tokens.weight.detach() - before).double().pow(2).mean(dim=1).sqrt().numpy()
         found["train losses"].append(float(np.mean(losses)))
         found["validation losses"].append(float(each.mean()))
@@ -197,4 +225,15 @@ LANGUAGE = Experiment(
     packages=("numpy", "torch"),
     seeds=3,
     tolerance=chaotic,
+)
+
+WARM_UPS = Experiment(
+    "warm_ups",
+    "The Transformer of the experiment on language with two of its optimizers, after a warm-up.",
+    cost="six minutes of one core",
+    jobs=warmed_jobs,
+    train=train,
+    packages=("numpy", "torch"),
+    seeds=3,
+    tolerance=tolerance,
 )
