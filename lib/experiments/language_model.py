@@ -235,5 +235,5 @@ WARM_UPS = Experiment(
     train=train,
     packages=("numpy", "torch"),
     seeds=3,
-    tolerance=tolerance,
+    tolerance=chaotic,
 )
