@@ -138,7 +138,8 @@ globalThis.playgroundControls = (() => {
       } catch {
         value = null;
       }
-      return Array.isArray(value) && value.length && holds(value) ? value : wrong(name, `write an array in JSON, ${should}`);
+      if (Array.isArray(value) && value.length && holds(value)) return value;
+      return wrong(name, `write an array in JSON, ${should}`);
     };
     return { wrong, oneOf, number, array };
   }
