@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from lib.experiments.many_machines import mean_step_time
-from tests.conftest import BOOK, complaints_of_axe, mounted
+from tests.conftest import BOOK, complaints_of_axe, mounted, open_intro
 
 mount = partial(mounted, "machines-playground")
 STEPS = [142.0, 75.0, 56.6667, 37.6667, 31.6667, 25.3333, 20.6667]
@@ -103,9 +103,7 @@ def test_a_wrong_attribute_is_named(here, steps):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing(page, book_url, theme, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(f"{book_url}/intro.html")
-    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    open_intro(page, book_url, width, theme)
     mount(page, **DATA)
     assert complaints_of_axe(page, "machines-playground") == []
 
