@@ -33,6 +33,13 @@ def mounted(tag, page, **attributes):
     return page.locator(tag)
 
 
+def open_intro(page, book_url, width, theme):
+    """The book's first page, in this width and theme."""
+    page.set_viewport_size({"width": width, "height": 900})
+    page.goto(f"{book_url}/intro.html")
+    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+
+
 def complaints_of_axe(page, tag) -> list:
     """What axe finds wrong with an element for readers with a screen reader, a keyboard or weak eyes."""
     page.add_script_tag(path=ROOT / "node_modules" / "axe-core" / "axe.min.js")

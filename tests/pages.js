@@ -1,11 +1,13 @@
 // The parts of the checks of tests/pages.py that run inside the page: each returns its faults, a list of sentences.
 
+const PLAYGROUNDS = ["optimizer", "population", "units", "language", "machines"].map((name) => `${name}-playground`);
+const OWN = [...PLAYGROUNDS, "optimizer-converter"].join(", ");
+
 window.checks = {
   // Wait for the mathematics, the images, the playgrounds and the converters.
   async settle() {
     await window.MathJax?.startup?.promise;
-    const elements = "optimizer-playground, population-playground, units-playground, language-playground, optimizer-converter";
-    await Promise.all([...document.querySelectorAll(elements)].map((it) => it.ready));
+    await Promise.all([...document.querySelectorAll(OWN)].map((it) => it.ready));
     await Promise.all([...document.images].map((image) => image.decode().catch(() => {})));
   },
 
@@ -27,8 +29,7 @@ window.checks = {
     const text = document.createTreeWalker(document.querySelector("main"), NodeFilter.SHOW_TEXT);
     while (text.nextNode()) {
       const e = text.currentNode.parentElement;
-      const own = "optimizer-playground, population-playground, units-playground, language-playground, optimizer-converter";
-      if (e.closest(`mjx-container, pre, code, script, style, ${own}`)) continue;
+      if (e.closest(`mjx-container, pre, code, script, style, ${OWN}`)) continue;
       const found = text.currentNode.data.match(markup);
       if (found) faults.push(`raw markup "${found[0]}" in ${this.describe(e)}`);
     }

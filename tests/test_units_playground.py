@@ -6,7 +6,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from tests.conftest import complaints_of_axe, mounted
+from tests.conftest import complaints_of_axe, mounted, open_intro
 
 mount = partial(mounted, "units-playground")
 RANDOM = np.random.default_rng(0)
@@ -88,9 +88,7 @@ def test_a_wrong_attribute_is_named(here, attributes, message):
 @pytest.mark.parametrize("theme", ["light", "dark"])
 @pytest.mark.parametrize("width", [1280, 390])
 def test_axe_finds_nothing(page, book_url, theme, width):
-    page.set_viewport_size({"width": width, "height": 900})
-    page.goto(f"{book_url}/intro.html")
-    page.evaluate("theme => { document.documentElement.dataset.theme = theme; }", theme)
+    open_intro(page, book_url, width, theme)
     mount(page, **DATA)
     assert complaints_of_axe(page, "units-playground") == []
 

@@ -1,5 +1,5 @@
-// What the playgrounds share (playground.js, population.js, units.js, language.js): sliders, words, colors, attributes
-// that may be wrong, and how such an element opens, computes and draws.
+// What the playgrounds share (playground.js, population.js, units.js, language.js, machines.js): sliders, words, colors,
+// attributes that may be wrong, and how such an element opens, computes and draws.
 // A classic script, loaded before theirs, because a page opened from disk may load no modules.
 globalThis.playgroundControls = (() => {
   "use strict";
@@ -131,7 +131,17 @@ globalThis.playgroundControls = (() => {
       if (text && holds(Number(text))) return Number(text);
       return wrong(name, `write ${range}, for example ${name}="${missing}".`);
     };
-    return { wrong, oneOf, number };
+    const array = (name, holds, should) => {
+      let value;
+      try {
+        value = JSON.parse(element.getAttribute(name));
+      } catch {
+        value = null;
+      }
+      if (Array.isArray(value) && value.length && holds(value)) return value;
+      return wrong(name, `write an array in JSON, ${should}`);
+    };
+    return { wrong, oneOf, number, array };
   }
 
   /** Show an error in place of the element; throw it on if it is not the author's. */

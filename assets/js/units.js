@@ -48,19 +48,9 @@
     #initial;
 
     open() {
-      const { wrong, number } = attributesOf(this);
-      const table = (name) => {
-        let value;
-        try {
-          value = JSON.parse(this.getAttribute(name));
-        } catch {
-          value = null;
-        }
-        const rows = Array.isArray(value) && value.length && value.every((row) => Array.isArray(row) && row.length);
-        const right = rows && value.flat().every(Number.isFinite);
-        if (!right) wrong(name, "write an array in JSON, a row of numbers a unit.");
-        return value;
-      };
+      const { wrong, number, array } = attributesOf(this);
+      const full = (row) => Array.isArray(row) && row.length && row.every(Number.isFinite);
+      const table = (name) => array(name, (rows) => rows.every(full), "a row of numbers a unit.");
       this.#sums = table("sums");
       this.#slopes = table("slopes");
       const lengths = (rows) => String(rows.map((row) => row.length));

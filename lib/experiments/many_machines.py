@@ -65,39 +65,6 @@ def data_parallel(
         yield params
 
 
-def local_steps(
-    loss: Callable,
-    params,
-    x,
-    y,
-    batches: Iterable[np.ndarray],
-    workers: int,
-    optimizer: Callable[[], Optimizer],
-    every: int,
-) -> Iterator[dict]:
-    """Local SGD: each worker steps by itself on its shards, and all replace their parameters by the mean after
-    ``every`` steps.
-
-    Args:
-        optimizer: function of nothing -> a new one, for each worker its own.
-
-    Yields:
-        the mean of the workers' parameters after each step.
-
-    Source: Stich 2019, arXiv 1805.09767, Algorithm 1; with shards of one batch instead of draws of each worker.
-    """
-    every = check_range(COUNT, "every", every, "local_steps")
-    nets, optimizers = [params] * workers, [optimizer() for _ in range(workers)]
-    for t, batch in enumerate(batches, start=1):
-        for i, part in enumerate(shards(batch, workers)):
-            gradients = averaged_gradient(loss, nets[i], x, y, [part])
-            nets[i] = optimizers[i].step(nets[i], gradients)
-        mean = accumulate(nets)
-        if t % every == 0:
-            nets = [mean] * workers
-        yield mean
-
-
 # A sum around a ring
 
 

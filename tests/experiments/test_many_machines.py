@@ -12,13 +12,12 @@ from lib.experiments.many_machines import (
     data_parallel,
     delayed_descent,
     largest_stable_rate,
-    local_steps,
     mean_step_time,
     shards,
     step_times,
 )
 from lib.networks import cross_entropy, dense_layers, forward, he, relu
-from lib.optimizers import Optimizer, adam, gradient_descent, momentum
+from lib.optimizers import Optimizer, gradient_descent, momentum
 from lib.stochastic_gradients import batches
 
 # Sums of at most 1,347 terms in another order; what training adds to that is small below the stable rate.
@@ -90,42 +89,6 @@ def test_more_workers_than_examples():
         shards(np.arange(3), 4)
     with pytest.raises(ValueError, match="whole number >= 1, got 0"):
         shards(np.arange(3), 0)
-
-
-# Local steps
-
-
-def locally(rule, every, steps=12, workers=4, **settings):
-    x, y, _, _ = split()
-    draws = itertools.islice(batches(len(x), 40), steps)
-    return list(local_steps(loss, net(), x, y, draws, workers, lambda: Optimizer(rule, **settings), every))
-
-
-@pytest.mark.parametrize(("rule", "equal"), [(gradient_descent, True), (momentum, True), (adam, False)])
-def test_a_mean_after_each_step_is_a_mean_of_gradients(rule, equal):
-    """As long as a step is a sum of gradients; Adam's divides by their size."""
-    x, y, _, _ = split()
-    draws = itertools.islice(batches(len(x), 40), 12)
-    together = list(data_parallel(loss, net(), x, y, draws, 4, Optimizer(rule, lr=0.01)))
-    off = max(itertools.starmap(largest, zip(locally(rule, every=1, lr=0.01), together, strict=True)))
-    assert (off < ROUNDINGS) == equal
-    assert off < ROUNDINGS or off > 1e-3
-
-
-def test_workers_part_until_they_meet():
-    """With one step between two means, they are those of data-parallel training; with more, they are other nets."""
-    often, seldom = locally(gradient_descent, 1, lr=0.1), locally(gradient_descent, 6, lr=0.1)
-    assert largest(often[0], seldom[0]) == 0
-    assert largest(often[5], seldom[5]) > 1e-4
-    # By hand: each worker six steps of its own shards, and their mean.
-    nets, n = [], len(split().x_train)
-    for worker in range(4):
-        params, optimizer = net(), Optimizer(gradient_descent, lr=0.1)
-        for batch in itertools.islice(batches(n, 40), 6):
-            params = optimizer.step(params, gradient([np.array_split(batch, 4)[worker]], params))
-        nets.append(params)
-    mean = {name: sum(it[name] for it in nets) / 4 for name in nets[0]}
-    assert largest(mean, seldom[5]) < ROUNDINGS
 
 
 # The ring
