@@ -89,7 +89,7 @@ def torchrun(folder) -> list[str]:
     elastic = ["--nproc-per-node", "2", "--max-restarts", "3", "--rdzv-backend", "c10d"]
     here = ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
     program = ["-m", "lib.experiments.ranks", str(folder)]
-    program += f"--steps {STEPS} --pause {PAUSE} --seconds 30".split()
+    program += f"--steps {STEPS} --pause {PAUSE} --seconds 120".split()
     return [sys.executable, "-m", "torch.distributed.run", *elastic, *here, *program]
 
 
@@ -144,7 +144,7 @@ def restarted(launcher: str, wait: float = 0.0) -> dict:
         wait_for(lambda: later() or ended(), LIMIT, "a checkpoint after the kill")
         wait_for(ended, LIMIT, "the end of the training")
         if running.returncode or not later():
-            raise RuntimeError(f"{launcher} failed: {Path(folder, 'words').read_text()[-2000:]}")
+            raise RuntimeError(f"{launcher} failed: {Path(folder, 'words').read_text()[-8000:]}")
         if len(later()) == STEPS // EVERY:  # the bits would be the same
             raise RuntimeError(f"{launcher} has trained again from the first step, not from a checkpoint.")
         params, _, _ = checkpoints.load(Path(folder, "final.npz"), new_optimizer())
