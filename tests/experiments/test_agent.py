@@ -223,6 +223,8 @@ def test_film(name, moving):
     assert page.find("svg").get("aria-label") == 'the "agent"'
     lines = [line for line in page.iter("polyline") if line.find("animate") is not None]
     assert len(lines) == 2 * moving
+    pale = [line.get("points") for line in page.iter("polyline") if line.get("opacity")]
+    assert pale == [line.find("animate").get("values").split(";")[-1] for line in lines]
     seconds = agent.STAGES[name][0]
     left, _, _, top = agent.STAGES[name][1]
     for line, steps in zip(lines, [len(seen) - 1] * moving + [1] * moving, strict=True):
