@@ -54,7 +54,7 @@ def epsilon_translated(answer):
 
 @check.exercise(4)
 def targets(answer):
-    """A function (rewards, best, terminated, truncated, discount) -> targets; ``best``: worth of the best next action."""
+    """A function (rewards, best, terminated, truncated, discount) -> targets; ``best``: worth of the next action."""
     rng = np.random.default_rng(0)
     rewards, best = rng.normal(size=(2, 8))
     terminated, truncated = np.arange(8) % 4 == 1, np.arange(8) % 4 >= 2
@@ -84,14 +84,14 @@ def cut_for_end(answer):
 
 @check.exercise(6)
 def drawn_again(answer):
-    """(how often a step is drawn in its life, chance that a batch holds a step twice): 128 of 10,000, 4 batches for 8."""
+    """(draws of a step in its life, chance that a batch holds one twice): 128 of 10,000, four batches a time."""
     often, twice = several(answer, "(draws of a step, chance of a pair)")
-    mistaken(often, 128 * 4 / 10_000, "draws: those are of one step of all eight; how many of these does it live?", 1e-4)
+    mistaken(often, 128 * 4 / 10_000, "draws: those are of one step of all eight; for how many does it live?", 1e-4)
     mistaken(often, 512, "draws: it lives for 10,000 steps, and eight come at a time.")
     near(often, 64, 1e-3, "draws: it lives for 1,250 steps of all eight, with four batches each.")
     chance = 1 - np.prod(1 - np.arange(128) / 10_000)
     mistaken(twice, 1 - chance, "chance: that is the chance of no pair.", 5e-3)
-    mistaken(twice, 128 / 10_000, "chance: that is of one step with one other batch; count pairs within the batch.", 1e-3)
+    mistaken(twice, 128 / 10_000, "chance: that is of one step and a batch; count pairs within the batch.", 1e-3)
     near(twice, chance, 1e-2, "chance: 1 - (1 - 1/10,000) (1 - 2/10,000) ... (1 - 127/10,000).")
     return "Every step teaches some sixty times, and every second batch holds one twice."
 

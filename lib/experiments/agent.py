@@ -220,7 +220,7 @@ def joints(name: str, observations: np.ndarray) -> np.ndarray:
 # Of each environment: seconds that a step takes on the page, a box in meters (left, bottom, right, top), and lines that
 # stay where they are: the track, or the height to reach.
 STAGES = {
-    "CartPole-v1": (0.02, (-2.6, -0.3, 2.6, 1.1), [(-2.4, -0.12, 2.4, -0.12)]),
+    "CartPole-v1": (0.02, (-2.6, -0.3, 2.6, 1.45), [(-2.4, -0.12, 2.4, -0.12)]),
     "Acrobot-v1": (0.1, (-2.2, -2.2, 2.2, 2.2), [(-2.0, 1.0, 2.0, 1.0)]),
 }
 

@@ -69,7 +69,7 @@ WRONG = [
     (5, 99.3, "what the first step is worth"),
     (5, 250, "not discounted"),
     (5, 50, "mean over n"),
-    (6, (0.0512, PAIR), "how many of these does it live"),
+    (6, (0.0512, PAIR), "for how many does it live"),
     (6, (512, PAIR), "eight come at a time"),
     (6, (10, PAIR), "1,250 steps"),
     (6, (64, 1 - PAIR), "no pair"),
