@@ -120,24 +120,15 @@ def test_requirements_are_pinned():
 
 
 def contents():
-    """The front page's table of contents: finished pages and planned titles of each part."""
+    """The front page's table of contents: the pages of each part."""
     parts = re.split(r"^### ", section(text("intro.md"), "Contents"), flags=re.MULTILINE)[1:]
     for part in parts:
         caption, body = part.split("\n", 1)
-        planned = re.search(r"\*Planned:\*(.*?)(?=\n- |\Z)", body, re.DOTALL)
-        titles = planned[1].split(";") if planned else []
-        yield caption, re.findall(r"\{doc\}`([^`]+)`", body), [" ".join(title.split()) for title in titles]
+        yield caption, re.findall(r"\{doc\}`([^`]+)`", body)
 
 
-def test_finished_chapters_are_linked():
-    assert {caption: finished for caption, finished, _ in contents() if finished} == PARTS
-
-
-def test_planned_chapters_have_no_page():
-    titles = {re.search(r"^# (.+)$", text(page), re.MULTILINE)[1].casefold() for page in PAGES}
-    planned = [title for _, _, titles in contents() for title in titles]
-    assert len(planned) == len(set(planned)) > 0
-    assert not titles & {title.casefold() for title in planned}
+def test_chapters_are_linked():
+    assert dict(contents()) == PARTS
 
 
 def test_every_page_is_in_the_table_of_contents():
@@ -192,7 +183,6 @@ def headings(page):
 
 LINES = table(text("chapters/subjects.md"))
 SUBJECTS = [cells for cells in LINES if cells[1].startswith("{doc}")]
-PLANNED = [cells for cells in LINES if cells[1] == "*planned*"]
 
 
 @pytest.mark.parametrize("cells", SUBJECTS, ids=lambda cells: cells[0][:40])
@@ -203,13 +193,11 @@ def test_every_subject_has_its_section(cells):
     assert {title for title in titles if title} <= found
 
 
-def test_every_line_of_the_documents_is_taught_or_planned():
+def test_every_line_of_the_documents_is_taught():
     lines = table(section(text("chapters/subjects.md"), "Document by document"))
     lines = [cells for cells in lines if cells[1] not in ("Chapter", "---")]
     assert len(lines) > 70
-    assert [cells for cells in lines if cells not in SUBJECTS + PLANNED] == []
-    titles = {title for _, _, titles in contents() for title in titles}
-    assert {title.strip() for _, _, named, *_ in PLANNED for title in named.split(";")} <= titles
+    assert [cells for cells in lines if cells not in SUBJECTS] == []
 
 
 def test_every_chapter_has_its_subjects():

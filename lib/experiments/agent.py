@@ -220,13 +220,15 @@ def joints(name: str, observations: np.ndarray) -> np.ndarray:
 # Of each environment: seconds that a step takes on the page, a box in meters (left, bottom, right, top), and lines that
 # stay where they are: the track, or the height to reach.
 STAGES = {
-    "CartPole-v1": (0.02, (-2.6, -0.3, 2.6, 1.1), [(-2.4, -0.12, 2.4, -0.12)]),
+    "CartPole-v1": (0.02, (-2.6, -0.3, 2.6, 1.45), [(-2.4, -0.12, 2.4, -0.12)]),
     "Acrobot-v1": (0.1, (-2.2, -2.2, 2.2, 2.2), [(-2.0, 1.0, 2.0, 1.0)]),
 }
 
 
 def film(name: str, episodes: dict[str, tuple[np.ndarray, str]], about: str) -> str:
     """Episodes one below the other, as HTML with a picture that moves: it needs no network, and a button starts it.
+
+    Until then it shows the first step and, pale, the last.
 
     Args:
         name: of the environment.
@@ -244,12 +246,12 @@ def film(name: str, episodes: dict[str, tuple[np.ndarray, str]], about: str) -> 
 
     def moving(points, color, thick):
         steps = sorted({*range(0, len(points), max(1, round(0.05 / seconds))), len(points) - 1})
-        every = place(points[steps])  # the browser draws what is between
-        poses, last = ";".join(map(words, every)), seconds * (len(points) - 1)
+        poses = list(map(words, place(points[steps])))  # the browser draws what is between
+        look, last = f'fill="none" stroke="{color}" stroke-width="{thick}"', seconds * (len(points) - 1)
         return (
-            f'<polyline points="{words(every[0])}" fill="none" stroke="{color}" stroke-width="{thick}">'
-            f'<animate attributeName="points" values="{poses}" dur="{last:.2f}s" begin="indefinite" fill="freeze"/>'
-            "</polyline>"
+            f'<polyline points="{poses[-1]}" {look} opacity="0.25"/><polyline points="{poses[0]}" {look}>'
+            f'<animate attributeName="points" values="{";".join(poses)}" dur="{last:.2f}s" begin="indefinite" '
+            'fill="freeze"/></polyline>'
         )
 
     for row, (label, (observations, color)) in enumerate(episodes.items()):

@@ -9,13 +9,18 @@ from scipy.stats import bootstrap
 
 from lib import agent as parts
 from lib.agent import greedy_episodes, replay
-from lib.experiments import agent
+from lib.experiments import agent, records
 from lib.experiments.agent import (
     ACTIONS,
     AGENT,
+    EVERY,
+    FIRST,
     PUBLISHED,
     RATES,
     STARTS,
+    STEPS,
+    UPDATES,
+    WORLDS,
     film,
     interquartile_mean,
     interval,
@@ -25,6 +30,7 @@ from lib.experiments.agent import (
 )
 from lib.experiments.runs import Run, attempt
 from lib.figures import STYLES
+from lib.machine import ROOT
 from tests.players import PLAYERS
 
 
@@ -223,6 +229,8 @@ def test_film(name, moving):
     assert page.find("svg").get("aria-label") == 'the "agent"'
     lines = [line for line in page.iter("polyline") if line.find("animate") is not None]
     assert len(lines) == 2 * moving
+    pale = [line.get("points") for line in page.iter("polyline") if line.get("opacity")]
+    assert pale == [line.find("animate").get("values").split(";")[-1] for line in lines]
     seconds = agent.STAGES[name][0]
     left, _, _, top = agent.STAGES[name][1]
     for line, steps in zip(lines, [len(seen) - 1] * moving + [1] * moving, strict=True):
@@ -236,3 +244,72 @@ def test_film(name, moving):
 
 def test_a_film_needs_an_episode():
     assert "<g" not in film("CartPole-v1", {}, "nothing")
+
+
+# ---------- the record ----------
+
+
+RECORD = records.read(ROOT / "results" / "agent.json")
+CART, ACROBOT = ACTIONS
+
+
+@pytest.fixture(scope="module")
+def areas():
+    """The area of every run, by its job; where it names no eps, 0."""
+    rows = records.table(RECORD["rows"]).fillna({"eps": 0})
+    return rows.set_index(["environment", "unit", "copy_every", "optimizer", "eps", "lr", "seed"])["area"].sort_index()
+
+
+def middle(areas, environment=CART, unit=0.01, copy_every=100):
+    """The interquartile mean over the seeds of every optimizer, eps and rate."""
+    return areas.loc[environment, unit, copy_every].groupby(["optimizer", "eps", "lr"]).agg(interquartile_mean)
+
+
+OWN = dict.fromkeys(RATES, 0) | {"centered_rmsprop": PUBLISHED["eps"]}
+
+
+@pytest.mark.parametrize(
+    "what", [{"lr": 1e-4}, PUBLISHED, {"environment": ACROBOT, "optimizer": "momentum", "lr": 0.03}]
+)
+def test_rows_begin_as_recorded(what):
+    """The first two measurements; before the second it has learned something. The same bits where the record was made,
+    elsewhere within three times the range over seeds."""
+    what = job(**what)
+    what |= {"steps": 2 * EVERY[what["environment"]]}
+    start = {key: value for key, value in what.items() if key not in ("seed", "steps")}
+    rows = [row for row in RECORD["rows"] if start.items() <= row["job"].items()]
+    old = next(row["numbers"] for row in rows if row["job"]["seed"] == 0)
+    found, place = numbers(what), records.place(AGENT, "cpu")
+    here = {name: RECORD[name] for name in place} == place
+    for series in "returns", "values", "ended":
+        for at in 0, 1:
+            then = [row["numbers"][series][at] for row in rows]
+            allowed = 0 if here else 3 * (max(then) - min(then))
+            assert abs(found[series][at] - old[series][at]) <= allowed, series
+    assert found["values"][1] != 0
+
+
+def test_which_optimizer_is_best_at_the_edge_of_its_rates(areas):
+    """The chapter says so of the published rule on Acrobot; there must be no other."""
+    best = {(it, name): middle(areas, it)[name, OWN[name]].idxmax() for it in ACTIONS for name in RATES}
+    edge = {key: lr for key, lr in best.items() if lr in (RATES[key[1]][0], RATES[key[1]][-1])}
+    assert edge == {(ACROBOT, "centered_rmsprop"): 0.008}
+
+
+def test_the_lesson_of_the_record(areas):
+    """The unit of the reward, and of eps, decide whether the published rule learns."""
+    name, eps, lr = (PUBLISHED[key] for key in ("optimizer", "eps", "lr"))
+    assert middle(areas)[name, eps, lr] > 200
+    assert middle(areas, unit=1.0)[name, eps, lr] < 20
+    assert middle(areas)[name, 0.01, lr] < 50
+
+
+def test_rare_copies_see_one_step_further_each():
+    """What the net expects at the end is 100 (1 - gamma**k) in period k, where copies are rare enough for it to fit."""
+    for copy_every in 400, 1600:
+        changed = [row for row in RECORD["rows"] if row["job"]["copy_every"] == copy_every]
+        updates = (STEPS[CART] - FIRST) // WORLDS * UPDATES
+        expected = 100 * (1 - 0.99 ** (updates // copy_every + 1))
+        assert len(changed) == 5
+        for row in changed:
+            assert row["numbers"]["values"][-1] == pytest.approx(expected, rel=0.1)
