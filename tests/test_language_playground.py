@@ -38,7 +38,7 @@ def status_of(playground) -> str:
 def test_it_begins_with_the_best_rate_of_the_first_optimizer(anywhere):
     playground = mount(anywhere, **DATA)
     assert run_of(playground) == RUNS["Transformer"]["Descent"][0]
-    assert playground.locator("pre").text_content() == "The rate oo sure\nthe $\\e$"
+    assert playground.locator("pre").text_content() == "The rate oo sure¶the $\\e$"
     assert status_of(playground) == "Transformer, Descent at 1: 2.50 nats a character after 100 steps."
 
 

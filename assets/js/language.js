@@ -149,7 +149,7 @@
       paint(this, { color: this.#colors[this.#now.optimizer] ?? ["#4d4d4d", "#b2b2b2"] });
       const begun = document.createElement("b");
       begun.textContent = this.getAttribute("prompt") ?? "";
-      this.show("pre").replaceChildren(begun, this.run[2]);
+      this.show("pre").replaceChildren(begun, this.run[2].replaceAll("\n", "¶")); // many line breaks would burst the box
       const seen = "The validation loss by step; pale, of this optimizer at its other rates.";
       drawing.setAttribute("aria-label", `${seen} ${this.summary()}`);
     }

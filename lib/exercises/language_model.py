@@ -1,5 +1,7 @@
 """The exercises of the chapter on a language model."""
 
+import itertools
+
 import numpy as np
 
 from lib.exercises import Exercises, Wrong, mistaken, near, result_of, several
@@ -13,13 +15,13 @@ check = Exercises()
 
 @check.exercise(1)
 def nats_and_bits(answer):
-    """(loss of a guess among 94, in nats; 1.5 nats in bits)."""
+    """(loss of a guess among 256, in nats; 1.5 nats in bits)."""
     guess, bits = several(answer, "(nats of a guess, bits)")
-    mistaken(guess, np.log2(94), "The guess: those are bits; nats have the natural logarithm.")
-    mistaken(guess, np.log10(94), "The guess: nats have the natural logarithm.")
-    mistaken(guess, 1 / 94, "The guess: that is its probability; the loss is minus the logarithm of it.", 1e-4)
-    mistaken(guess, -np.log(94), "The guess: the loss is minus the logarithm of a probability, so above 0.")
-    near(guess, np.log(94), 2e-3, "The guess: minus the natural logarithm of one in 94.")
+    mistaken(guess, np.log2(256), "The guess: those are bits; nats have the natural logarithm.")
+    mistaken(guess, np.log10(256), "The guess: nats have the natural logarithm.")
+    mistaken(guess, 1 / 256, "The guess: that is its probability; the loss is minus the logarithm of it.", 1e-4)
+    mistaken(guess, -np.log(256), "The guess: the loss is minus the logarithm of a probability, so above 0.")
+    near(guess, np.log(256), 2e-3, "The guess: minus the natural logarithm of one in 256.")
     mistaken(bits, 1.5 * np.log(2), "The bits: a nat is more than a bit, so there are more of them.")
     near(bits, 1.5 / np.log(2), 3e-3, "The bits: how often does ln 2 go into 1.5?")
     return "A bit is a yes or a no; a good question halves what is possible."
@@ -57,6 +59,7 @@ def parameters_of_a_block(answer):
     mistaken(answer, 12 * d**2 + 9 * d, "The two norms have a scale and a shift each.", 0)
     mistaken(answer, 12 * d**2 + 4 * d, "There is a bias for each output of a matrix: six of them.", 0)
     mistaken(answer, 12 * d**2 + 11 * d, "There are two norms, each with a scale and a shift.", 0)
+    mistaken(answer, 12 * d**2 + 12 * d, "The matrix that mixes the heads has a bias, too.", 0)
     heads = "Heads share the matrices out among them; each has a quarter, all have one."
     mistaken(answer, 24 * d**2 + 22 * d, heads, 0)
     mistaken(answer, 11 * d**2 + 12 * d, "What the heads found is mixed by a fourth matrix.", 0)
@@ -105,23 +108,28 @@ def leaking(*places, strength=1.0):
 @check.exercise(5)
 def leaks(answer):
     """A function (model, tokens) -> whether a logit depends on a token that comes later."""
-    tokens = np.random.default_rng(1).integers(0, 7, (2, 6))
+    # Where all tokens are alike, a test that sets a place to one of them, or mirrors them, may change nothing.
+    texts = [np.random.default_rng(1).integers(0, 7, (2, 6)), np.zeros((1, 6), int), np.full((1, 6), 3)]
     suspects = {
         "one that sees everything": mixing(np.ones((6, 6))),
         "one in which each place sees the next": leaking(*((i, i + 1) for i in range(5))),
         "one in which only the first place sees the last": leaking((0, 5)),
         "one in which only the second place sees the fourth": leaking((1, 3)),
         "one that sees the future faintly, at 1e-9: compare to the bit": leaking((2, 5), strength=1e-9),
+        "one whose last logit alone sees everything": lambda tokens: np.concatenate(
+            [mixing(CAUSAL)(tokens)[..., :6], mixing(np.ones((6, 6)))(tokens)[..., 6:]], axis=-1
+        ),
     }
-    if result_of(answer, mixing(CAUSAL), tokens.copy()):
+    if any(result_of(answer, mixing(CAUSAL), tokens.copy()) for tokens in texts):
         raise Wrong("It suspects a causal model. A change may show at its own place and after it.")
-    for which, model in suspects.items():
+    for tokens, (which, model) in itertools.product(texts, suspects.items()):
         given = tokens.copy()
         found = result_of(answer, model, given)
         if not np.array_equal(given, tokens):
             raise Wrong("It changes the tokens it was given: work on a copy.")
         if not found:
-            raise Wrong(f"It misses {which}.")
+            alike = "" if tokens is texts[0] else f" when all tokens are {tokens[0, 0]}: change a token to another one"
+            raise Wrong(f"It misses {which}{alike}.")
     return "Run it on every model that you write; a net that sees the answer trains splendidly."
 
 
@@ -138,10 +146,17 @@ def tempered(answer):
         if not np.isfinite(large).all():
             raise Wrong("Logits of 3,000 overflow. Take their largest from all of them first; nothing else changes.")
         near(large, softmax(1000 * z), 1e-9, "Large logits: the softmax still.")
+        near(
+            result_of(answer, 1000 * z, 0.5),
+            softmax(2000 * z),
+            1e-9,
+            "Large logits at 0.5: divide, then take the largest away.",
+        )
         cold = np.asarray(result_of(answer, z.copy(), 0.0), dtype=float)
         if not np.isfinite(cold).all():
             raise Wrong("At temperature 0 you divide by 0. Which token has all the probability in the limit?")
         near(cold, [0, 1, 0, 0], 1e-9, "At temperature 0 the likeliest token has probability 1.")
+        near(result_of(answer, z / 1e6, 0.0), [0, 1, 0, 0], 1e-9, "At temperature 0 even a small lead takes all.")
         near(result_of(answer, z.copy(), np.inf), np.full(4, 0.25), 1e-9, "At temperature inf all are equally likely.")
     return "One number, from a parrot to a die."
 
@@ -152,7 +167,7 @@ def rare_over_frequent(answer):
     names = "descent", "momentum"
     for name, given, rule in zip(names, several(answer, f"({', '.join(names)})"), LAGGING, strict=True):
         losses, above = lags(rule)
-        exact = 1e-2  # two decimals pass
+        exact = 1e-2
         mistaken(
             given, above[0] / above[-1], f"{name}: turned round; the last tenth is asked for over the first.", exact
         )

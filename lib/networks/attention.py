@@ -61,9 +61,10 @@ def causal_attention(x, p, heads):
     batch, length, units = x.shape
     if heads < 1 or units % heads:
         raise ValueError(f"causal_attention: heads must divide the {units} units, got {heads}.")
-    apart = lambda y: swap_axes(reshape(y, (batch, length, heads, units // heads)), 1, 2)
+    shape = batch, length, heads, units // heads
+    apart = lambda y: swap_axes(reshape(y, shape), 1, 2)
     q, k, v = (apart(dense(x, p[f"W{part}"], p[f"b{part}"])) for part in "qkv")
-    scores = q @ swap_axes(k, 2, 3) * (units // heads) ** -0.5  # (batch, heads, length, length)
+    scores = q @ swap_axes(k, 2, 3) * shape[-1] ** -0.5  # (batch, heads, length, length)
     seen = np.tri(length, dtype=bool)  # place i sees the places 0 to i
     mixed = softmax(where(seen, scores, -np.inf)) @ v
     return dense(reshape(swap_axes(mixed, 1, 2), x.shape), p["Wo"], p["bo"])

@@ -136,7 +136,8 @@ def sample(net, prompt, length, temperature=1.0, seed=0) -> np.ndarray:
             unread = text[-len(net.places.weight) :]
         logits, state = net(torch.tensor(np.array([unread])), state)
         scores = logits[0, -1].double().numpy()
-        # The largest of logits with Gumbel noise is each as often as the softmax says.
-        text.append(int(np.argmax(scores + temperature * rng.gumbel(size=len(scores)))))
+        # With Gumbel noise each is the largest as often as the softmax says.
+        noise = rng.gumbel(size=len(scores))
+        text.append(int(np.argmax(scores + temperature * noise)))
         unread = text[-1:]
     return np.array(text[len(prompt) :])

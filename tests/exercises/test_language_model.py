@@ -23,15 +23,15 @@ def leaks(model, tokens):
     return False
 
 
-def leaks_at(places, tolerance=0.0, earlier=lambda place: slice(place)):
+def leaks_at(places, tolerance=0.0, earlier=lambda place: np.s_[:, :place], change=lambda it: (it + 1) % 7):
     """A test that changes only some places, or compares only some."""
 
     def test(model, tokens):
         before, found = model(tokens), False
         for place in places:
             changed = tokens.copy()
-            changed[:, place] = (changed[:, place] + 1) % 7
-            apart = np.abs(model(changed) - before)[:, earlier(place)]
+            changed[:, place] = change(changed[:, place])
+            apart = np.abs(model(changed) - before)[earlier(place)]
             found |= bool(apart.max(initial=0) > tolerance)
         return found
 
@@ -60,12 +60,17 @@ def naive(z, T):
     return p / p.sum()
 
 
+def taken_first(z, T):
+    p = np.exp(z / T - z.max())
+    return p / p.sum()
+
+
 DESCENT, MOMENTUM = (above[-1] / above[0] for _, above in map(lags, LAGGING))
 LOSSES, ABOVE = lags("gradient_descent")
 
 RIGHT = [
-    (1, (4.543, 2.164)),
-    (1, (np.log(94), 1.5 / np.log(2))),
+    (1, (5.545, 2.164)),
+    (1, (np.log(256), 1.5 / np.log(2))),
     (2, (8.0, 7.0, 3.0)),
     (2, softmax(np.where(SEEN, SCORES, -np.inf)) @ VALUES),
     (3, 12 * D**2 + 13 * D),
@@ -77,14 +82,14 @@ RIGHT = [
 ]
 
 WRONG = [
-    (1, (np.log2(94), 2.164), "those are bits"),
-    (1, (np.log10(94), 2.164), "nats have the natural logarithm"),
-    (1, (1 / 94, 2.164), "that is its probability"),
-    (1, (-np.log(94), 2.164), "above 0"),
+    (1, (np.log2(256), 2.164), "those are bits"),
+    (1, (np.log10(256), 2.164), "nats have the natural logarithm"),
+    (1, (1 / 256, 2.164), "that is its probability"),
+    (1, (-np.log(256), 2.164), "above 0"),
     (1, (4.0, 2.164), "minus the natural logarithm"),
-    (1, (4.543, 1.5 * np.log(2)), "a nat is more than a bit"),
-    (1, (4.543, 1.5), "go into 1.5"),
-    (1, 4.543, "Two numbers are asked for"),
+    (1, (5.545, 1.5 * np.log(2)), "a nat is more than a bit"),
+    (1, (5.545, 1.5), "go into 1.5"),
+    (1, 5.545, "Two numbers are asked for"),
     (2, softmax(SCORES) @ VALUES, "The first place sees the last"),
     (2, np.where(SEEN, softmax(SCORES), 0) @ VALUES, "before the softmax"),
     (2, softmax(np.where(SEEN, SCORES, 0)) @ VALUES, "e to the 0 is 1"),
@@ -97,6 +102,7 @@ WRONG = [
     (3, 12 * D**2 + 4 * D, "a bias for each output"),
     (3, 12 * D**2 + 11 * D, "There are two norms"),
     (3, 11 * D**2 + 12 * D, "a fourth matrix"),
+    (3, 12 * D**2 + 12 * D, "mixes the heads has a bias"),
     (3, 24 * D**2 + 22 * D, "Heads share"),
     (3, D, "Four matrices"),
     (4, (0.01, 0.01), "fades, but is not 0"),
@@ -108,11 +114,14 @@ WRONG = [
     (4, (ADAM, 0.1), "one step, then none"),
     (5, lambda model, tokens: True, "suspects a causal model"),
     (5, lambda model, tokens: False, "sees everything"),
-    (5, leaks_at(range(6), earlier=lambda place: slice(place + 1)), "suspects a causal model"),
-    (5, leaks_at([5], earlier=lambda place: slice(4)), "each place sees the next"),
-    (5, leaks_at(range(1, 6), earlier=lambda place: slice(place - 1, place)), "only the first place sees the last"),
+    (5, leaks_at(range(6), earlier=lambda place: np.s_[:, : place + 1]), "suspects a causal model"),
+    (5, leaks_at([5], earlier=lambda place: np.s_[:, :4]), "each place sees the next"),
+    (5, leaks_at(range(1, 6), earlier=lambda place: np.s_[:, place - 1 : place]), "only the first place sees the last"),
     (5, leaks_at([5]), "only the second place sees the fourth"),
     (5, leaks_at(range(1, 6), tolerance=1e-6), "to the bit"),
+    (5, leaks_at(range(6), change=lambda it: 0 * it), "when all tokens are 0"),
+    (5, leaks_at(range(6), change=lambda it: 6 - it), "when all tokens are 3"),
+    (5, leaks_at(range(1, 6), earlier=lambda place: np.s_[0, :place, 0]), "whose last logit alone"),
     (5, in_place, "work on a copy"),
     (5, True, "A function is asked for"),
     (6, lambda z, T: tempered(z, 1 / T) if T else tempered(z, 0), "what is hot is less sure"),
@@ -120,7 +129,9 @@ WRONG = [
     (6, lambda z, T: tempered(z, T**2), "half the logits"),
     (6, naive, "overflow"),
     (6, lambda z, T: tempered(np.clip(z, -50, 50), T), "the softmax still"),
+    (6, taken_first, "divide, then take"),
     (6, lambda z, T: softmax(z / T), "divide by 0"),
+    (6, lambda z, T: tempered(z, max(T, 0.01)), "even a small lead"),
     (6, lambda z, T: tempered(z, max(T, 0.5)), "the likeliest token has probability 1"),
     (6, lambda z, T: tempered(z, min(T, 9.0)), "equally likely"),
     (7, (1 / DESCENT, MOMENTUM), "descent: turned round"),
