@@ -45,9 +45,7 @@ def epsilon_translated(answer):
     mean, total = several(answer, "(mean over 128, sum over 128)")
     mistaken(mean, 0.01 / 32, "mean: within the root stand squares; 32 counts squared, too.", 1e-7)
     for wrong in 0.01 / 128, 0.01 / 128**2:
-        mistaken(
-            mean, wrong, "mean: without noise a mean is as large whether of 32 or of 128; what was the sum of 32?", 1e-7
-        )
+        mistaken(mean, wrong, "mean: without noise it is as large whether of 32 or of 128; what was their sum?", 1e-7)
     mistaken(mean, 0.01, "mean: the gradient is 32 times smaller than that sum, epsilon is not.", 1e-7)
     near(mean, 0.01 / 32**2, 1e-7, "mean: by which factor are gradients smaller? Multiply epsilon by its square.")
     mistaken(total, 0.04, "sum: without noise the gradient is 4 times as large, and within the root stand squares.")
@@ -85,15 +83,13 @@ def cut_for_end(answer):
     mistaken(answer, 100, "That is a pole held for ever; here the last target has nothing to come.", 1e-3)
     mistaken(answer, to_come[-1], "That is what the first step is worth; the later ones have less to come.", 1e-3)
     mistaken(answer, 250, "That is not discounted.", 1e-2)
-    really = (
-        "That is the mean of what the steps really are worth; the targets are made of what the net says of the next"
-    )
+    really = "That is the mean of what the steps really are worth; targets are made of what the net says of the next"
     mistaken(answer, to_come.mean(), f"{really} step, which looks the same.", 2e-3)
     near(
         answer,
         1 / (1 - 0.99 * 499 / 500),
         5e-4,
-        "499 of 500 targets are 1 + 0.99 V, one is 1. Set V equal to their mean.",
+        "Of 500 targets 499 are 1 + 0.99 V, one is 1. Set V equal to the mean.",
     )
     return "A sixth of its worth is gone, and what it sees does not tell it why."
 
