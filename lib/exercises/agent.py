@@ -19,6 +19,8 @@ def far_enough(answer):
     near(periods, needed, 0, "periods: 1 - 0.99**k is to be 0.9 or more.")
     mistaken(steps, needed * 400, "steps: those are updates; four of them come with eight steps.", 0)
     mistaken(steps, needed * 400 / 4, "steps: those are steps of all eight environments together; each counts.", 0)
+    begins = "steps: that is where the period begins; its targets are met at its end."
+    mistaken(steps, (needed - 1) * 400 / 4 * 8, begins, 0)
     near(steps, needed * 400 / 4 * 8, 0, "steps: periods times 400 updates, of which four come with eight steps.")
     return "With copies so rare, 24,000 steps show it a quarter."
 
@@ -43,10 +45,10 @@ def epsilon_translated(answer):
     mean, total = several(answer, "(mean over 128, sum over 128)")
     mistaken(mean, 0.01 / 32, "mean: within the root stand squares; 32 counts squared, too.", 1e-7)
     for wrong in 0.01 / 128, 0.01 / 128**2:
-        mistaken(mean, wrong, "mean: a mean is as large whether of 32 or of 128; what was the sum of 32?", 1e-7)
+        mistaken(mean, wrong, "mean: without noise it is as large whether of 32 or of 128; what was their sum?", 1e-7)
     mistaken(mean, 0.01, "mean: the gradient is 32 times smaller than that sum, epsilon is not.", 1e-7)
     near(mean, 0.01 / 32**2, 1e-7, "mean: by which factor are gradients smaller? Multiply epsilon by its square.")
-    mistaken(total, 0.04, "sum: the gradient is 4 times as large, and within the root stand squares.")
+    mistaken(total, 0.04, "sum: without noise the gradient is 4 times as large, and within the root stand squares.")
     mistaken(total, 0.01, "sum: of 128 examples it is 4 times as large as of 32.")
     near(total, 0.16, 1e-6, "sum: by which factor are gradients larger? Multiply epsilon by its square.")
     return "Without a word on sum or mean, an epsilon is half a number."
@@ -59,27 +61,37 @@ def targets(answer):
     rewards, best = rng.normal(size=(2, 8))
     terminated, truncated = np.arange(8) % 4 == 1, np.arange(8) % 4 >= 2
     truncated[1] = True  # it may fall at the very step that is the last one
-    given = np.asarray(result_of(answer, rewards.copy(), best.copy(), terminated.copy(), truncated.copy(), 0.9))
-    if given.shape != (8,):
-        raise Wrong(f"One target a step is asked for, shape (8,); got {given.shape}.")
-    with_end = lambda over: rewards + 0.9 * np.where(over, 0, best)
-    mistaken(given, with_end(terminated | truncated), "Cut off is not over: what would have come counts.", 1e-9)
-    mistaken(given, with_end(False), "Where the pole fell there is nothing more to come.", 1e-9)
-    mistaken(given, with_end(terminated & ~truncated), "Where it fell and was cut off, it fell.", 1e-9)
-    mistaken(given, rewards + np.where(terminated, 0, best), "What comes later is discounted.", 1e-9)
-    near(given, with_end(terminated), 1e-9, "The reward, and the discounted worth of what comes, unless it is over.")
+    for discount in 0.9, 0.7:
+        given = result_of(answer, rewards.copy(), best.copy(), terminated.copy(), truncated.copy(), discount)
+        given = np.asarray(given)
+        if given.shape != (8,):
+            raise Wrong(f"One target a step is asked for, shape (8,); got {given.shape}.")
+        with_end = lambda over: rewards + discount * np.where(over, 0, best)  # noqa: B023
+        mistaken(given, with_end(terminated | truncated), "Cut off is not over: what would have come counts.", 1e-9)
+        mistaken(given, with_end(False), "Where the pole fell there is nothing more to come.", 1e-9)
+        mistaken(given, with_end(terminated & ~truncated), "Where it fell and was cut off, it fell.", 1e-9)
+        mistaken(given, rewards + np.where(terminated, 0, best), "What comes later is discounted.", 1e-9)
+        hint = "The reward, and the worth of what comes, discounted by the discount given, unless it is over."
+        near(given, with_end(terminated), 1e-9, hint)
     return "The limit of time is the program's, not the world's."
 
 
 @check.exercise(5)
 def cut_for_end(answer):
-    """What a held pole is worth on average over 500 steps if the cut counts as an end, in rewards, gamma = 0.99."""
+    """The one value of a held pole that is the mean of its 500 targets if the cut counts as an end, gamma = 0.99."""
     to_come = 100 * (1 - 0.99 ** np.arange(1, 501))
-    mistaken(answer, 100, "That is a pole held for ever; here nothing counts after the cut.", 1e-3)
+    mistaken(answer, 100, "That is a pole held for ever; here the last target has nothing to come.", 1e-3)
     mistaken(answer, to_come[-1], "That is what the first step is worth; the later ones have less to come.", 1e-3)
     mistaken(answer, 250, "That is not discounted.", 1e-2)
-    near(answer, to_come.mean(), 2e-3, "With n steps to come: 100 (1 - 0.99**n). Take the mean over n = 1 to 500.")
-    return "A fifth of its worth is gone, and what it sees does not tell it why."
+    really = "That is the mean of what the steps really are worth; targets are made of what the net says of the next"
+    mistaken(answer, to_come.mean(), f"{really} step, which looks the same.", 2e-3)
+    near(
+        answer,
+        1 / (1 - 0.99 * 499 / 500),
+        5e-4,
+        "Of 500 targets 499 are 1 + 0.99 V, one is 1. Set V equal to the mean.",
+    )
+    return "A sixth of its worth is gone, and what it sees does not tell it why."
 
 
 @check.exercise(6)
