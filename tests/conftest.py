@@ -4,6 +4,7 @@ import functools
 import http.server
 import os
 import shutil
+import sys
 import threading
 from pathlib import Path
 
@@ -45,6 +46,16 @@ def complaints_of_axe(page, tag) -> list:
     page.add_script_tag(path=ROOT / "node_modules" / "axe-core" / "axe.min.js")
     results = page.evaluate("tag => axe.run(tag)", tag)
     return [(it["id"], it["nodes"][0]["html"]) for it in results["violations"]]
+
+
+@pytest.fixture(autouse=True)
+def threads():
+    """Each test begins with as many threads of PyTorch as the first: with others sums end in other digits."""
+    torch = sys.modules.get("torch")
+    before = torch and torch.get_num_threads()
+    yield
+    if before:
+        torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

@@ -169,6 +169,9 @@ def step(net, optimizers: list[tuple[list[str], Optimizer]], windows) -> float:
 
 def train(job: dict, run: Run) -> dict:
     """The numbers of a job; None for those that a run that left the finite numbers does not have."""
+    import torch
+
+    torch.set_num_threads(1)  # several add up in other orders
     net, epochs = net_of(job["net"], job["seed"]), job["steps"] // EVERY
     optimizers = optimizers_of(job, dict(net.named_parameters()))
     random = np.random.default_rng([job["seed"], 1])

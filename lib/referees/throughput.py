@@ -202,10 +202,16 @@ def processes():
 
 
 def _mark(process):
-    try:
-        return None if process.status() == psutil.STATUS_ZOMBIE else process.environ().get(MARK)
-    except psutil.Error:
-        return None
+    """None if it is dead, or the kernel's. A process whose program is being loaded shows no environment for a moment;
+    one that still shows none after many looks has none."""
+    with suppress(psutil.Error):
+        for _ in range(100):
+            if process.status() == psutil.STATUS_ZOMBIE or process.memory_info().vms == 0:
+                return None
+            if environment := process.environ():
+                return environment.get(MARK)
+            time.sleep(0.001)
+    return None
 
 
 def end(alive, *started) -> None:

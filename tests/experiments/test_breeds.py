@@ -266,6 +266,13 @@ def test_a_stopped_job_goes_on_to_the_bit(net, optimizer, lr, tmp_path, monkeypa
     assert len(unbroken["numbers"]["test losses"]) == 3
 
 
+def test_one_thread_trains():
+    """Several add up in other orders."""
+    torch.set_num_threads(2)
+    assert attempt(BREEDS, job(), {})[0]
+    assert torch.get_num_threads() == 1
+
+
 # ---------- the record ----------
 
 

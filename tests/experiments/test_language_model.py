@@ -205,6 +205,13 @@ def test_a_run_that_leaves_the_numbers_has_none(lr):
     json.dumps(found, allow_nan=False)
 
 
+def test_one_thread_trains():
+    """Several add up in other orders."""
+    torch.set_num_threads(2)
+    numbers(job())
+    assert torch.get_num_threads() == 1
+
+
 # ---------- the record ----------
 
 

@@ -4,8 +4,10 @@ import json
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import numpy as np
+import psutil
 import pytest
 import scipy.stats
 
@@ -231,6 +233,23 @@ def test_processes_leave_nothing():
         end(alive, other)
         assert len(alive()) == 1
     assert alive() == []
+
+
+def test_a_process_that_is_being_loaded_is_known():
+    """Linux shows its environment a moment after it has started; that of a dead one, or of the kernel, never."""
+
+    class Process:
+        def __init__(self, *environments, status="running", size=1):
+            self.environ = iter(environments).__next__
+            self.status = lambda: status
+            self.memory_info = lambda: SimpleNamespace(vms=size)
+
+    marked = {throughput.MARK: "its"}
+    assert throughput._mark(Process({}, {}, marked)) == "its"
+    assert throughput._mark(Process({}, {"another": "name"})) is None
+    assert throughput._mark(Process(status=psutil.STATUS_ZOMBIE)) is None
+    assert throughput._mark(Process(size=0)) is None
+    assert throughput._mark(Process(*100 * [{}])) is None
 
 
 def test_waiting_ends():
