@@ -1,11 +1,13 @@
 """Real processes that train together: each is a *rank* of a group of ``torch.distributed``.
 
     paths = run_ranks(trained, 2, 200)        two processes of this machine, which talk by gloo
-    torchrun --nproc-per-node 2 --max-restarts 3 -m lib.experiments.ranks runs/ranks
+    export TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1
+    torchrun --standalone --nproc-per-node 2 --max-restarts 3 -m lib.experiments.ranks runs/ranks
 
-The second command starts all ranks anew, from the last checkpoint in the folder, when one ends; with ``--nnodes`` and
-``--rdzv-endpoint`` on several machines that share the folder. The net and the data are those of
-`lib.experiments.digits`; gradients and steps are this book's. `lib.referees.data_parallel` has those of the frameworks.
+The second command starts all ranks anew, from the last checkpoint in the folder, when one ends; with ``--nnodes``,
+``--rdzv-backend c10d`` and ``--rdzv-endpoint`` on several machines that share the folder. The net and the data are
+those of `lib.experiments.digits`; gradients and steps are this book's. `lib.referees.data_parallel` has those of the
+frameworks.
 """
 
 import argparse
@@ -280,6 +282,13 @@ def main(arguments=None) -> None:
     parser.add_argument("--pause", type=float, default=0.0, help="seconds to wait after each step")
     parser.add_argument("--seconds", type=float, default=120.0, help="for which a rank waits for another")
     given = parser.parse_args(arguments)
+    # The store in which ranks tell where they listen. One that outlives a restart still has the dead ones' places.
+    if os.environ.get("TORCHELASTIC_USE_AGENT_STORE") == "True" and os.environ["TORCHELASTIC_MAX_RESTARTS"] != "0":
+        parser.error(
+            "torchrun keeps one store over all restarts, in which a rank may find where a dead one was: give it a new "
+            "one each time, by TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment and --standalone or "
+            "--rdzv-backend c10d (https://github.com/pytorch/pytorch/issues/135712); or say --max-restarts 0"
+        )
     given.folder.mkdir(parents=True, exist_ok=True)
     torch.set_num_threads(1)
     dist.init_process_group("gloo", timeout=timedelta(seconds=given.seconds))

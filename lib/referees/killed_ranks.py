@@ -9,6 +9,8 @@ The record, ``results/killed_ranks.json``, has each case three times:
 - ``torchrun``  a rank of two gets SIGKILL under torchrun, in the middle: is the training, which goes on from its last
   checkpoint, that of ranks whom nobody killed?
 - ``ray``       the same under Ray Train
+- ``old store`` after a restart one rank comes late, and torchrun keeps the store in which the ranks tell where they are
+- ``new store`` the same, with a new store for each start
 """
 
 import contextlib
@@ -19,6 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
+from datetime import timedelta
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +38,7 @@ from lib.referees.throughput import begun, processes, wait_for
 MODULE = "lib.referees.killed_ranks"
 PATIENCE = 5.0  # seconds for which a rank waits for one that hangs; gloo's default is 30 minutes
 STEPS, PAUSE = 60, 0.1  # of a training, and the seconds it waits after each of them
+LATE, MEETINGS = 3.0, 6  # seconds that a rank comes after the other, and how often that is tried
 LIMIT = 240.0  # seconds for what must come
 
 
@@ -84,13 +88,23 @@ def noticed(number: int, patience: float) -> dict:
 # Who goes on
 
 
+def elastic(restarts: int) -> list[str]:
+    """torchrun, with two ranks of this machine."""
+    ranks = ["--nproc-per-node", "2", "--max-restarts", str(restarts), "--rdzv-backend", "c10d"]
+    here = ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
+    return [sys.executable, "-m", "torch.distributed.run", *ranks, *here]
+
+
+def environment(new_store: bool = True) -> dict[str, str]:
+    """That of torchrun, which without ``new_store`` keeps the addresses of ranks that are dead."""
+    own = {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": loopback(), "OMP_NUM_THREADS": "1"}
+    return os.environ | own | {"TORCH_DISABLE_SHARE_RDZV_TCP_STORE": str(int(new_store))}
+
+
 def torchrun(folder) -> list[str]:
     """The command that trains in two ranks under torchrun."""
-    elastic = ["--nproc-per-node", "2", "--max-restarts", "3", "--rdzv-backend", "c10d"]
-    here = ["--rdzv-endpoint", "127.0.0.1:0", "--local-addr", "127.0.0.1"]
     program = ["-m", "lib.experiments.ranks", str(folder)]
-    program += f"--steps {STEPS} --pause {PAUSE} --seconds 120".split()
-    return [sys.executable, "-m", "torch.distributed.run", *elastic, *here, *program]
+    return elastic(3) + program + f"--steps {STEPS} --pause {PAUSE} --seconds 120".split()
 
 
 def under_ray(folder) -> list[str]:
@@ -118,11 +132,10 @@ def restarted(launcher: str, wait: float = 0.0) -> dict:
     """
     command, title = LAUNCHERS[launcher]
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, processes() as (start, alive):
-        environment = os.environ | {"PYTHONPATH": str(ROOT), "GLOO_SOCKET_IFNAME": loopback(), "OMP_NUM_THREADS": "1"}
 
         def launch():
             with open(Path(folder, "words"), "w") as words:
-                return start(command(folder), cwd=folder, env=environment, stdout=words, stderr=subprocess.STDOUT)
+                return start(command(folder), cwd=folder, env=environment(), stdout=words, stderr=subprocess.STDOUT)
 
         seen = {}  # when it left checkpoints, by their moments and paths
 
@@ -157,6 +170,42 @@ def restarted(launcher: str, wait: float = 0.0) -> dict:
     }
 
 
+# Who meets again
+
+
+def meet() -> None:
+    """A rank under torchrun. When all have met, rank 1 gets SIGKILL; after the restart it comes `LATE` seconds late."""
+    again, rank = os.environ["TORCHELASTIC_RESTART_COUNT"] != "0", int(os.environ["RANK"])
+    if again and rank == 1:
+        time.sleep(LATE)
+    dist.init_process_group("gloo", timeout=timedelta(seconds=20))
+    dist.barrier()
+    if not again and rank == 1:
+        os.kill(os.getpid(), signal.SIGKILL)
+    if not again:
+        dist.barrier()  # in vain
+    dist.destroy_process_group()
+
+
+def met_again(new_store: bool, times: int = 1) -> dict:
+    """How often two ranks find each other after a restart; else one is refused, or both wait to be called.
+
+    Raises:
+        RuntimeError: something else went wrong.
+    """
+    found = {"met again": 0, "refused": 0, "waited in vain": 0}
+    program = ["--no-python", sys.executable, "-c", f"from {MODULE} import meet; meet()"]
+    for _ in range(times):
+        with processes() as (start, _):
+            running = start(elastic(1) + program, env=environment(new_store), stderr=subprocess.PIPE, text=True)
+            _, words = running.communicate(timeout=LIMIT)
+        if running.returncode and "Gloo connectFullMesh failed" not in words:
+            raise RuntimeError(f"torchrun failed: {words[-8000:]}")
+        refused = "refused" if "Connection refused" in words else "waited in vain"
+        found[refused if running.returncode else "met again"] += 1
+    return found
+
+
 def jobs(seeds: int, small: bool) -> list[dict]:
     """The small version is that of one rank that is killed."""
     return [{"case": case, "seed": seed} for case in (["killed"] if small else CASES) for seed in range(seeds)]
@@ -167,6 +216,8 @@ CASES = {
     "hanging": lambda wait: noticed(signal.SIGSTOP, PATIENCE),
     "torchrun": lambda wait: restarted("torchrun", wait),
     "ray": lambda wait: restarted("ray", wait),
+    "old store": lambda wait: met_again(new_store=False, times=MEETINGS),
+    "new store": lambda wait: met_again(new_store=True, times=MEETINGS),
 }
 
 
@@ -178,11 +229,12 @@ def train(job: dict, run: Run) -> dict:
 KILLED_RANKS = Experiment(
     "killed_ranks",
     "What becomes of a training when one of its ranks is killed, or hangs.",
-    cost="five minutes",
+    cost="a quarter of an hour",
     jobs=jobs,
     train=train,
     packages=("numpy", "torch", "ray"),
     tolerance=chaotic,
+    version=2,
 )
 
 if __name__ == "__main__":

@@ -193,6 +193,16 @@ def test_arguments():
         run_ranks(who, 1, tries=0)
 
 
+def test_a_store_that_outlives_a_restart_is_refused(tmp_path, monkeypatch, capsys):
+    """Under torchrun, which says so in the environment."""
+    monkeypatch.setenv("TORCHELASTIC_USE_AGENT_STORE", "True")
+    monkeypatch.setenv("TORCHELASTIC_MAX_RESTARTS", "3")
+    with pytest.raises(SystemExit):
+        module.main([str(tmp_path / "new")])
+    assert "TORCH_DISABLE_SHARE_RDZV_TCP_STORE=1 in the environment" in capsys.readouterr().err
+    assert not (tmp_path / "new").exists()
+
+
 def test_the_end_of_the_parent_ends_the_ranks(tmp_path):
     """Even if it is killed."""
     code = ("from lib.experiments.ranks import ranks; from tests.experiments.test_ranks import sleeps\n"

@@ -8,7 +8,18 @@ import pytest
 from lib.experiments import records
 from lib.experiments.records import table
 from lib.referees import killed_ranks
-from lib.referees.killed_ranks import CASES, EVERY, KILLED_RANKS, PATIENCE, PAUSE, jobs, noticed, restarted
+from lib.referees.killed_ranks import (
+    CASES,
+    EVERY,
+    KILLED_RANKS,
+    MEETINGS,
+    PATIENCE,
+    PAUSE,
+    jobs,
+    met_again,
+    noticed,
+    restarted,
+)
 from tests.conftest import ROOT
 
 RECORD = records.read(ROOT / "results" / "killed_ranks.json")
@@ -38,6 +49,11 @@ def test_what_goes_on_is_what_would_have_been(launcher, monkeypatch):
     assert restarted(launcher, 0.3)["equal to the bit"] == 1
 
 
+def test_ranks_meet_again_after_a_restart():
+    """With an old store some do not: see the record."""
+    assert met_again(new_store=True) == {"met again": 1, "refused": 0, "waited in vain": 0}
+
+
 # The record
 
 
@@ -58,6 +74,15 @@ def test_the_lesson_of_the_record():
     assert (restarts["equal to the bit"] == 1).all()
     assert (restarts["largest deviation"] == 0).all()
     assert (restarts["seconds from the kill to the next checkpoint"] > PAUSE).all()
+
+
+def test_an_old_store_holds_the_addresses_of_the_dead():
+    old, new = (ROWS[ROWS.case == f"{which} store"] for which in ("old", "new"))
+    outcomes = ["met again", "refused", "waited in vain"]
+    assert (ROWS.loc[[*old.index, *new.index], outcomes].sum(axis=1) == MEETINGS).all()
+    assert (new["met again"] == MEETINGS).all()
+    assert 0 < old["met again"].sum() < len(old) * MEETINGS - 3
+    assert old["refused"].sum() > 0
 
 
 def test_the_seed_draws_the_moment(monkeypatch):
