@@ -1,6 +1,7 @@
 """Who is killed is noticed at once, who hangs after a time; what goes on from a checkpoint is what would have been."""
 
 import signal
+import sys
 
 import numpy as np
 import pytest
@@ -52,6 +53,24 @@ def test_what_goes_on_is_what_would_have_been(launcher, monkeypatch):
 def test_ranks_meet_again_after_a_restart():
     """With an old store some do not: see the record."""
     assert met_again(new_store=True) == {"met again": 1, "refused": 0, "waited in vain": 0}
+
+
+@pytest.mark.parametrize(
+    ("words", "outcome"),
+    [
+        ("Gloo connectFullMesh failed with timed out connecting: SO_ERROR: Connection refused", "refused"),
+        ("Gloo connectFullMesh failed with Connect timeout", "waited in vain"),
+    ],
+)
+def test_outcomes_of_meetings(words, outcome, monkeypatch):
+    failing = f"import sys; sys.exit({words!r})"
+    monkeypatch.setattr(killed_ranks, "elastic", lambda restarts: [sys.executable, "-c", failing])
+    found = met_again(new_store=True, times=2)
+    assert found.pop(outcome) == 2
+    assert not any(found.values())
+    monkeypatch.setattr(killed_ranks, "elastic", lambda restarts: [sys.executable, "-c", "import no_such_module"])
+    with pytest.raises(RuntimeError, match=r"(?s)torchrun failed: .*no_such_module"):
+        met_again(new_store=True)
 
 
 # The record
